@@ -1,0 +1,62 @@
+import type { Clock } from './clock.ts'
+import type { Command } from './command.ts'
+import type { ConfigDeclaration } from './config.ts'
+import type { WeirError } from './errors.ts'
+import type { InputMessage } from './hub.ts'
+import type { JsonObject } from './json.ts'
+import type { Log } from './log.ts'
+import type { MessageType } from './messages.ts'
+import type { Metrics } from './metrics.ts'
+
+/** A message as a module gives it to the host; the host adds session, sequence and the standard properties. */
+export interface Outgoing {
+  readonly output: string
+  readonly messageType: MessageType
+  /** Names the content: see contentId in messages.ts. */
+  readonly messageId: string
+  readonly body: Buffer
+  /** `deviceId`, `deviceType`, `location` where the whole message is about one device, and any others. */
+  readonly properties: Readonly<Record<string, string>>
+  /** true: goes ahead of everything queued, and carries `priority=high`. */
+  readonly urgent?: boolean
+}
+
+/** What the host gives a module. Everything outside the module's pure parts is reached through this. */
+export interface ModuleContext {
+  readonly module: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** Exists, is writable and survives restarts. */
+  readonly stateFolder: string
+  /** Queues a message for the hub; what is queued is sent until the hub has it, or counted as given up. Never throws. */
+  publish(message: Outgoing): void
+  /** Messages queued and not yet taken by the hub. */
+  queued(): number
+  /** Counts something kept out by reason; logs it at most once a minute per reason. */
+  reject(reason: string, detail: string): void
+  /** Reported properties, merged. */
+  report(patch: JsonObject): void
+  /** An unrecoverable fault: logs, drains what can be, exits non-zero. */
+  fail(error: WeirError): void
+}
+
+export interface ModuleInstance<Config> {
+  /** A configuration that passed every check; applied without restart. */
+  apply(config: Config): void
+  /** Runs before the message is acknowledged; a throw makes the hub deliver it again. */
+  input?(message: InputMessage): void
+  /** What `getStatus` answers beside the host's own part: flat, plain numbers and words. */
+  status(): JsonObject
+  /** Operator commands beside `ping` and `getStatus`. */
+  readonly commands: readonly Command[]
+  /** Stops taking; leaves open windows and queues in the state folder. Under 3 s. */
+  stop(): Promise<void>
+}
+
+/** A module: `main.ts` hands it to `runModule` of host.ts. */
+export interface ModuleDeclaration<Config> {
+  readonly name: string
+  readonly config: ConfigDeclaration<Config>
+  start(context: ModuleContext, config: Config): ModuleInstance<Config>
+}
