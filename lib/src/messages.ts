@@ -63,6 +63,10 @@ export const telemetrySchema = z
       .boolean()
       .optional()
       .meta({ description: 'false: stamped before the system clock could be believed. Absent: true.' }),
+    units: z
+      .record(id, z.string().max(32))
+      .optional()
+      .meta({ description: 'Unit by signal; sent with the first message about a device and every ten minutes.' }),
     part: z
       .int()
       .min(1)
@@ -159,8 +163,8 @@ export const alertSchema = z
     severity: z.enum(severities),
     state: z.enum(['active', 'normal']),
     ...source,
-    signal: id,
-    value: signalValue,
+    signal: id.optional().meta({ description: 'Absent where the alert is about the device as a whole.' }),
+    value: signalValue.optional(),
     unit: z.string().optional(),
     timestamp,
     explanation: z.string(),
