@@ -34,7 +34,9 @@ function runTests(filters: readonly string[]): number {
       suite.assertionResults.filter((test) => test.status !== 'passed' && test.status !== 'failed'),
     )
     for (const test of skipped) process.stdout.write(`skipped: ${test.fullName}\n`)
-    process.stdout.write(`${report.numPassedTests} passed, ${report.numFailedTests} failed, ${skipped.length} skipped\n`)
+    process.stdout.write(
+      `${report.numPassedTests} passed, ${report.numFailedTests} failed, ${skipped.length} skipped\n`,
+    )
     if (done.status !== 0) return done.status ?? 1
     if (process.env['WEIR_FORBID_SKIPS'] === '1' && skipped.length > 0) {
       process.stdout.write('weir: skipped tests are not allowed here (WEIR_FORBID_SKIPS=1); install what they name\n')

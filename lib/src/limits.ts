@@ -21,3 +21,25 @@ export const believableTimestampMsMin = Date.UTC(2024, 0, 1)
 export const believableTimestampMsMax = Date.UTC(2100, 0, 1)
 /** Time from SIGTERM to exit. */
 export const drainTimeoutMs = 4_000
+/** Wait for the hub at start before the last good configuration is used without it. */
+export const hubWaitMs = 10_000
+/** Pauses between attempts to open the hub double from the first to the longest. */
+export const hubRetryMsFirst = 250
+export const hubRetryMsMax = 15_000
+/** Attempts that the hub may refuse, one after the other, before the module gives up and is restarted. */
+export const hubRefusalsMax = 5
+/** Messages that wait in memory for the hub. */
+export const queueBytesMax = 16 * 1024 * 1024
+/** Messages sent and not yet acknowledged by the hub. */
+export const inflightMax = 32
+/** Problems of a refused configuration that are reported, and the length of each. */
+export const reportedProblemsMax = 10
+export const reportedProblemCharsMax = 300
+/** Jobs kept at once, running and finished; how long a finished one is kept; bytes of a page of its result. */
+export const jobsMax = 16
+export const jobKeepMs = 10 * 60_000
+export const jobPageBytes = 60 * 1024
+/** Time between two log lines about the same reason. */
+export const rejectLogIntervalMs = 60_000
+/** Reasons counted apart; further ones are counted as `other`. */
+export const rejectReasonsMax = 100

@@ -172,6 +172,90 @@ export const alertSchema = z
   .meta({ description: 'An alarm on its way to people.' })
 export type Alert = z.infer<typeof alertSchema>
 
+export const rawSchema = z
+  .strictObject({
+    schemaVersion: version,
+    ...source,
+    captureId: z.string().meta({ description: 'Names the capture; its messages share it.' }),
+    reason: z.string().max(256).meta({ description: 'Why the rows were captured.' }),
+    readings: z.array(rowSchema).min(1).meta({ description: 'The rows as they were read.' }),
+  })
+  .meta({ description: 'Captured rows at full rate.' })
+export type Raw = z.infer<typeof rawSchema>
+
+export const gapKinds = ['deviceOffline', 'linkDown', 'messagesMissing', 'clockUntrusted', 'givenUp'] as const
+export const gapSchema = z
+  .strictObject({
+    schemaVersion: version,
+    kind: z.enum(gapKinds),
+    deviceId: id.optional().meta({ description: 'The device concerned; absent where it is not known which.' }),
+    signal: id.optional().meta({ description: 'The signal concerned; absent: all of the device.' }),
+    from: timestamp.meta({ description: 'First instant without data.' }),
+    to: timestamp.meta({ description: 'First instant with data again.' }),
+    messages: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: 'Messages missing or given up, where they can be counted.' }),
+    detail: z.string().max(2048).meta({ description: 'One sentence in plain words.' }),
+  })
+  .meta({ description: 'An interval without data, and why.' })
+export type Gap = z.infer<typeof gapSchema>
+
+export const captureSchema = z
+  .strictObject({
+    schemaVersion: version,
+    captureId: z.string().meta({ description: 'Names the request; asking twice captures once.' }),
+    deviceId: id,
+    signals: z.array(id).min(1).optional().meta({ description: 'Signals wanted; absent: all of the device.' }),
+    from: timestamp,
+    to: timestamp,
+    reason: z.string().max(256),
+  })
+  .meta({ description: 'A request for full-rate rows of a device.' })
+export type Capture = z.infer<typeof captureSchema>
+
+export const labelSchema = z
+  .strictObject({
+    schemaVersion: version,
+    anomalyId: z.string(),
+    deviceId: id,
+    signal: id,
+    verdict: z.enum(['falseAlarm', 'confirmed']),
+    note: z.string().max(2048).optional(),
+    by: z.string().max(256).meta({ description: 'Who says so, as claimed.' }),
+    timestamp,
+  })
+  .meta({ description: "A technician's verdict on an alert." })
+export type Label = z.infer<typeof labelSchema>
+
+const trafficSchema = z.strictObject({
+  messages: z.number(),
+  bytes: z.number().meta({ description: 'As IoT Hub meters them: body, property names and values.' }),
+  blocks: z.number().meta({ description: 'Billed blocks of 4 KiB.' }),
+})
+const savingSchema = z.strictObject({
+  raw: trafficSchema.meta({ description: 'What would have been sent.' }),
+  sent: trafficSchema.meta({ description: 'What was sent.' }),
+  savedPct: trafficSchema.meta({ description: 'Per cent of `raw` that was not sent.' }),
+})
+
+export const receiptSchema = z
+  .strictObject({
+    schemaVersion: version,
+    periodStart: timestamp.meta({ description: 'First instant of the period, by the clock of the gateway.' }),
+    periodEnd: timestamp.meta({ description: 'End of the period.' }),
+    windows: z.array(z.string()).meta({ description: 'Lengths of the windows in force at the end: `15s`, `1m`, …' }),
+    rows: z.int().min(0).meta({ description: 'Rows that the readers sent.' }),
+    values: z.int().min(0).meta({ description: 'Values in those rows.' }),
+    messages: z.int().min(0).meta({ description: 'Messages that brought them.' }),
+    records: z.int().min(0).meta({ description: 'Window records sent.' }),
+    perRow: savingSchema.meta({ description: 'Against one hub message per row.' }),
+    perMessage: savingSchema.meta({ description: "Against the readers' own messages sent upstream as they are." }),
+  })
+  .meta({ description: 'What the aggregator saved, once a day.' })
+export type Receipt = z.infer<typeof receiptSchema>
+
 /**
  * `messageId` that names the content: equal content gives an equal id on every try and after every restart.
  * @returns 22 characters of base64url (132 bits of SHA-256).
@@ -185,4 +269,17 @@ export function recordIdentity(
   record: Pick<AggregateRecord, 'deviceId' | 'window' | 'windowStart' | 'revision'>,
 ): string {
   return `${record.deviceId}|${record.window}|${record.windowStart}|${record.revision}`
+}
+
+/** Application properties of a message that is wholly about one device. */
+export function sourceProperties(source: {
+  readonly deviceId: string
+  readonly deviceType?: string | undefined
+  readonly location?: string | undefined
+}): Record<string, string> {
+  return {
+    deviceId: source.deviceId,
+    ...(source.deviceType === undefined ? {} : { deviceType: source.deviceType }),
+    ...(source.location === undefined ? {} : { location: source.location }),
+  }
 }

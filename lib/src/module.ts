@@ -15,7 +15,10 @@ export interface Outgoing {
   /** Names the content: see contentId in messages.ts. */
   readonly messageId: string
   readonly body: Buffer
-  /** `deviceId`, `deviceType`, `location` where the whole message is about one device, and any others. */
+  /**
+   * `deviceId`, `deviceType`, `location` where the whole message is about one device, and any others. `part` (from 1)
+   * marks the parts of one row that was too wide: published one after the other, they share one sequence.
+   */
   readonly properties: Readonly<Record<string, string>>
   /** true: goes ahead of everything queued, and carries `priority=high`. */
   readonly urgent?: boolean
@@ -33,8 +36,8 @@ export interface ModuleContext {
   publish(message: Outgoing): void
   /** Messages queued and not yet taken by the hub. */
   queued(): number
-  /** Counts something kept out by reason; logs it at most once a minute per reason. */
-  reject(reason: string, detail: string): void
+  /** Counts something kept out by reason (`count` of them, by default 1); logs at most once a minute per reason. */
+  reject(reason: string, detail: string, count?: number): void
   /** Reported properties, merged. */
   report(patch: JsonObject): void
   /** An unrecoverable fault: logs, drains what can be, exits non-zero. */

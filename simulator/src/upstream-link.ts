@@ -7,6 +7,8 @@ import type { JsonObject, JsonValue } from '@weir/lib/json'
 
 /** A device-to-cloud message as the edge hub relays it. */
 export interface UpstreamMessage {
+  /** Names the message in the edge hub's store, and no other store: sent again, it is stored once. */
+  readonly storeId?: string
   readonly moduleId: string
   /** Application properties. */
   readonly properties: Readonly<Record<string, string>>

@@ -1,7 +1,7 @@
 import {
   closeSync,
-  fsyncSync,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -44,6 +44,7 @@ export interface FileLock {
   release(): void
 }
 
+const sqliteBusy = 5
 const openFlags = { create: 'w+', write: 'r+', read: 'r' } as const
 
 export const nodeFileSystem: FileSystem = {
@@ -93,7 +94,7 @@ function lockFile(path: string): FileLock | undefined {
     database.exec('PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
-    if (error instanceof Error && error.message.includes('locked')) return undefined
+    if (error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy) return undefined
     throw error
   }
   return { release: () => database.close() }

@@ -41,6 +41,11 @@ export interface Damage {
   throughSequence: number
 }
 
+/** How many of the records lost were not released. */
+export function recordsLost(damage: Damage, releasedSequence: number): number {
+  return Math.max(0, damage.throughSequence - Math.max(damage.fromSequence, releasedSequence + 1) + 1)
+}
+
 export function segmentName(firstSequence: number): string {
   return `${String(firstSequence).padStart(16, '0')}.journal`
 }

@@ -53,7 +53,9 @@ describe('alerts', () => {
   })
 
   it('are not made of events that are about no device', () => {
-    expect(alertOfEvent({ ...event('unitDown', '2026-03-01T10:00:00.000Z'), deviceId: undefined }, 'warning', new Map())).toBeUndefined()
+    expect(
+      alertOfEvent({ ...event('unitDown', '2026-03-01T10:00:00.000Z'), deviceId: undefined }, 'warning', new Map()),
+    ).toBeUndefined()
     expect(alertOfEvent(event('overrun', '2026-03-01T10:00:00.000Z'), 'warning', new Map())).toBeUndefined()
   })
 })

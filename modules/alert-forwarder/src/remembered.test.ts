@@ -4,8 +4,9 @@ import { Remembered } from './remembered.ts'
 describe('remembered', () => {
   it('tells a repeat from a new name', () => {
     const remembered = new Remembered(10)
-    expect(remembered.add('a')).toBe(true)
-    expect(remembered.add('a')).toBe(false)
+    expect(remembered.has('a')).toBe(false)
+    remembered.add('a')
+    expect(remembered.has('a')).toBe(true)
   })
 
   it('forgets the oldest first and never holds more than its limit', () => {

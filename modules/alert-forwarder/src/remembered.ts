@@ -9,12 +9,13 @@ export class Remembered {
     this.#trim()
   }
 
-  /** Adds `name`; false when it was there. */
-  add(name: string): boolean {
-    if (this.#names.has(name)) return false
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+
+  add(name: string): void {
     this.#names.add(name)
     this.#trim()
-    return true
   }
 
   resize(max: number): void {

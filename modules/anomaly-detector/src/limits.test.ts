@@ -23,16 +23,19 @@ describe('limits', () => {
 
   it('changes side at most once while a value dances within the deadband of a limit', () => {
     fc.assert(
-      fc.property(fc.array(fc.double({ min: 78.001, max: 82, noNaN: true }), { minLength: 1, maxLength: 50 }), (values) => {
-        let side: Side = 'inside'
-        let changes = 0
-        for (const value of values) {
-          const next = judgeLimits(side, value, rule)
-          if (next !== side) changes += 1
-          side = next
-        }
-        expect(changes).toBeLessThanOrEqual(1)
-      }),
+      fc.property(
+        fc.array(fc.double({ min: 78.001, max: 82, noNaN: true }), { minLength: 1, maxLength: 50 }),
+        (values) => {
+          let side: Side = 'inside'
+          let changes = 0
+          for (const value of values) {
+            const next = judgeLimits(side, value, rule)
+            if (next !== side) changes += 1
+            side = next
+          }
+          expect(changes).toBeLessThanOrEqual(1)
+        },
+      ),
     )
   })
 

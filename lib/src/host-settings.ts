@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import { errorText, WeirError } from './errors.ts'
+import { isJsonObject, type JsonObject } from './json.ts'
+import { hubWaitMs } from './limits.ts'
+import type { LogLevel } from './log.ts'
+import { parseLogLevel } from './log-stdout.ts'
+import { metricsPortDefault } from './metrics-prometheus.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Every environment variable that a module reads, beside those of the device SDK (`IOTEDGE_*`). */
+export const environmentVariables = {
+  RuntimeLogLevel: 'Least level that is logged: debug, info, warning, error or fatal. Default: info.',
+  WEIR_STATE_FOLDER: 'Folder that survives restarts. Default: /var/lib/weir.',
+  WEIR_METRICS_PORT:
+    'Port, or host:port, of the Prometheus metrics; 0 takes a free one, `off` serves none. Default: 9600.',
+  WEIR_COMMAND_SOCKET: 'Unix socket of `weir`. Default: /run/weir/<module>.sock, else weir.sock in the state folder.',
+  WEIR_DEFAULTS_FILE: 'JSON file with a configuration over which the desired properties are laid. Default: none.',
+  WEIR_HUB_WAIT_MS: `Milliseconds to wait for the hub at start before the last good configuration is used. Default: ${hubWaitMs}.`,
+} as const
+
+export interface HostSettings {
+  readonly logLevel: LogLevel
+  readonly stateFolder: string
+  readonly metricsAddress: string
+  readonly hubWaitMs: number
+  /** The container's own defaults. */
+  readonly defaults: JsonObject
+}
+
+/** What the environment asks of the host. Throws CONFIG_REFUSED where a variable or the defaults file is wrong. */
+export function readSettings(environment: Environment): HostSettings {
+  const get = (name: keyof typeof environmentVariables): string | undefined => {
+    const value = environment[name]
+    return value === '' ? undefined : value
+  }
+  const waitText = get('WEIR_HUB_WAIT_MS') ?? String(hubWaitMs)
+  if (!/^\d{1,9}$/.test(waitText)) {
+    throw new WeirError('CONFIG_REFUSED', `WEIR_HUB_WAIT_MS: "${waitText}" must be a whole number of milliseconds`)
+  }
+  return {
+    logLevel: parseLogLevel(get('RuntimeLogLevel') ?? 'info') ?? 'info',
+    stateFolder: get('WEIR_STATE_FOLDER') ?? '/var/lib/weir',
+    metricsAddress: get('WEIR_METRICS_PORT') ?? String(metricsPortDefault),
+    hubWaitMs: Number(waitText),
+    defaults: readDefaults(get('WEIR_DEFAULTS_FILE')),
+  }
+}
+
+function readDefaults(path: string | undefined): JsonObject {
+  if (path === undefined) return {}
+  let value: unknown
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new WeirError('CONFIG_REFUSED', `WEIR_DEFAULTS_FILE: ${path} cannot be read: ${errorText(error)}`, {
+      cause: error,
+    })
+  }
+  if (isJsonObject(value)) return value
+  throw new WeirError('CONFIG_REFUSED', `WEIR_DEFAULTS_FILE: ${path} must hold a JSON object`)
+}

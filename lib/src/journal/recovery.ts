@@ -1,0 +1,200 @@
+import { join } from 'node:path'
+import { WeirError } from '../errors.ts'
+import type { JournalEvent } from './event.ts'
+import type { FileSystem } from './file-system.ts'
+import {
+  type Damage,
+  decodeHeader,
+  formatVersion,
+  headerBytes,
+  markedSequence,
+  markKind,
+  recordsLost,
+  type SegmentHeader,
+  scanSegment,
+  segmentName,
+  segmentNameSequence,
+} from './format.ts'
+import { readBytes, Segment } from './segment.ts'
+
+/**
+ * Sequences passed over when records may have been lost unseen. After a power cut nobody knows how many of the records
+ * written since the last sync are gone, and their sequences may already stand in messages sent; so no more than this many
+ * are ever left unsynced, and numbering goes on beyond all of them.
+ */
+export const sequenceSkip = 2 ** 20
+
+const readableBlockBytes = 4096
+const unknownBootId = '0'.repeat(32)
+
+export interface Recovered {
+  /** In order, all on the disk; the last with its descriptor open when `resumable`. */
+  readonly segments: Segment[]
+  readonly releasedSequence: number
+  /** The last sequence that is known to have been given. */
+  readonly lastSequence: number
+  /** true: records may be appended to the last segment and numbering goes on without a skip. */
+  readonly resumable: boolean
+  readonly events: JournalEvent[]
+}
+
+interface Found {
+  readonly segment: Segment
+  readonly header: SegmentHeader | undefined
+  /** Damage that reaches the end of the file, left in place. */
+  readonly tail: Damage | undefined
+  /** true: the end of the file was torn and is cut off. */
+  readonly cut: boolean
+  readonly releasedSequence: number
+}
+
+/**
+ * Reads every segment of `folder`, cuts a torn tail off the last one, finds what is damaged or missing, and syncs it all:
+ * what a killed process left to the page cache is on the disk afterwards.
+ *
+ * Throws `STATE_NEWER` before anything is changed; the system's errors otherwise. A block that cannot be read counts as
+ * damaged, and nothing next to it is cut off, since the next attempt may read it.
+ */
+export function recover(fileSystem: FileSystem, folder: string): Recovered {
+  const firstSequences = fileSystem
+    .list(folder)
+    .map(segmentNameSequence)
+    .filter((sequence) => sequence !== undefined)
+    .sort((a, b) => a - b)
+  refuseNewer(fileSystem, folder, firstSequences)
+  const events: JournalEvent[] = []
+  const found = firstSequences
+    .map((sequence) => openSegment(fileSystem, folder, sequence, sequence === firstSequences.at(-1), events))
+    .filter((one) => one !== undefined)
+  if (found.length > 0) fileSystem.syncFolder(folder)
+  const releasedSequence = found.reduce((released, one) => Math.max(released, one.releasedSequence), 0)
+  const lastSequence = reportLosses(found, releasedSequence, events)
+  const resumable = isResumable(found.at(-1), lastSequence, fileSystem.bootId())
+  const segments = found.map((one) => one.segment)
+  for (const segment of resumable ? segments.slice(0, -1) : segments) closeSegment(fileSystem, segment)
+  return { segments, releasedSequence, lastSequence, resumable, events }
+}
+
+function refuseNewer(fileSystem: FileSystem, folder: string, firstSequences: readonly number[]): void {
+  for (const firstSequence of firstSequences) {
+    const path = join(folder, segmentName(firstSequence))
+    const descriptor = fileSystem.open(path, 'read')
+    try {
+      const version = decodeHeader(readTolerant(fileSystem, descriptor, headerBytes).bytes)?.version
+      if (version === undefined || version === formatVersion) continue
+      const text = `journal ${folder}: format version ${version} of ${segmentName(firstSequence)} is newer than ${formatVersion}`
+      throw new WeirError('STATE_NEWER', `${text}; upgrade, or move the folder away`)
+    } finally {
+      fileSystem.close(descriptor)
+    }
+  }
+}
+
+/** Opens, scans and syncs one segment. undefined: a file that never got as far as its first record, now removed. */
+function openSegment(
+  fileSystem: FileSystem,
+  folder: string,
+  firstSequence: number,
+  last: boolean,
+  events: JournalEvent[],
+): Found | undefined {
+  const path = join(folder, segmentName(firstSequence))
+  const descriptor = fileSystem.open(path, 'write')
+  const { bytes, unreadable } = readTolerant(fileSystem, descriptor, fileSystem.size(descriptor))
+  const segment = new Segment(folder, firstSequence, bytes.length)
+  segment.descriptor = descriptor
+  const decoded = decodeHeader(bytes)
+  const header = decoded?.firstSequence === firstSequence ? decoded : undefined
+  if (header === undefined && last && bytes.length <= headerBytes && !unreadable) {
+    closeSegment(fileSystem, segment)
+    fileSystem.remove(path)
+    return undefined
+  }
+  if (header === undefined) events.push({ type: 'damagedHeader', segment: segment.name })
+  let releasedSequence = header?.releasedSequence ?? 0
+  const damages = scanSegment(bytes, firstSequence, (kind, sequence, position) => {
+    if (kind === markKind) releasedSequence = Math.max(releasedSequence, markedSequence(bytes, position))
+    else segment.note(sequence, position)
+  })
+  for (const damage of damages) segment.addDamage(damage)
+  const tail = damages.find((damage) => damage.position + damage.bytes === bytes.length)
+  const cut = tail !== undefined && last && !unreadable
+  if (cut) cutTail(fileSystem, segment, descriptor, tail, events)
+  fileSystem.sync(descriptor)
+  return { segment, header, tail: cut ? undefined : tail, cut, releasedSequence }
+}
+
+function cutTail(
+  fileSystem: FileSystem,
+  segment: Segment,
+  descriptor: number,
+  tail: Damage,
+  events: JournalEvent[],
+): void {
+  fileSystem.truncate(descriptor, tail.position)
+  segment.bytes = tail.position
+  segment.removeDamage(tail)
+  const afterSequence = segment.nextSequence - 1
+  events.push({ type: 'tornTail', segment: segment.name, bytes: tail.bytes, afterSequence })
+}
+
+/** Compares what each segment holds with what the next one says was given before it; returns the last sequence given. */
+function reportLosses(found: readonly Found[], releasedSequence: number, events: JournalEvent[]): number {
+  let last = releasedSequence
+  let tail: Damage | undefined
+  for (const { segment, header, tail: nextTail } of found) {
+    const previous = header?.previousSequence ?? sequenceBefore(segment.firstSequence, last)
+    if (previous > last && tail !== undefined) tail.throughSequence = previous
+    else if (previous > last) {
+      events.push({ type: 'missing', fromSequence: last + 1, throughSequence: previous, records: previous - last })
+    }
+    last = Math.max(last, previous, segment.nextSequence - 1)
+    tail = nextTail
+  }
+  for (const { segment } of found) {
+    for (const damage of segment.damages) {
+      const records = recordsLost(damage, releasedSequence)
+      events.push({ type: 'damaged', segment: segment.name, damage, records })
+    }
+  }
+  return last
+}
+
+/** What a damaged header would have said: numbering was contiguous, or skipped. */
+function sequenceBefore(firstSequence: number, lastSequence: number): number {
+  return firstSequence - lastSequence < sequenceSkip ? firstSequence - 1 : lastSequence
+}
+
+function isResumable(last: Found | undefined, lastSequence: number, bootId: string): boolean {
+  if (last?.header === undefined || last.header.bootId !== bootId || bootId === unknownBootId) return false
+  return !last.cut && last.segment.damages.length === 0 && last.segment.nextSequence === lastSequence + 1
+}
+
+function closeSegment(fileSystem: FileSystem, segment: Segment): void {
+  if (segment.descriptor !== undefined) fileSystem.close(segment.descriptor)
+  segment.descriptor = undefined
+}
+
+/** Reads a file from its start; blocks that the disk cannot give are zeros. */
+function readTolerant(
+  fileSystem: FileSystem,
+  descriptor: number,
+  length: number,
+): { bytes: Buffer; unreadable: boolean } {
+  try {
+    return { bytes: readBytes(fileSystem, descriptor, 0, length), unreadable: false }
+  } catch {
+    const bytes = Buffer.alloc(length)
+    for (let position = 0; position < length; position += readableBlockBytes) {
+      try {
+        readBytes(fileSystem, descriptor, position, Math.min(readableBlockBytes, length - position)).copy(
+          bytes,
+          position,
+        )
+      } catch {
+        // Zeros are never a record, so the scan reports the block as damaged.
+      }
+    }
+    return { bytes, unreadable: true }
+  }
+}

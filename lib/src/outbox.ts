@@ -1,0 +1,184 @@
+import type { Clock, Timer } from './clock.ts'
+import { errorText, WeirError } from './errors.ts'
+import type { Hub, OutputMessage } from './hub.ts'
+import { hubRetryMsFirst, hubRetryMsMax, inflightMax, messageBytesMax, queueBytesMax } from './limits.ts'
+import { schemaVersion } from './messages.ts'
+import { meteredBytes } from './meter.ts'
+import type { Metrics } from './metrics.ts'
+import type { Outgoing } from './module.ts'
+import { MemoryOutboxStore, type OutboxStore, type StoredMessage } from './outbox-store.ts'
+
+export interface OutboxParts {
+  readonly hub: Pick<Hub, 'send'>
+  readonly clock: Clock
+  readonly metrics: Metrics
+  /** Names this run of the module to receivers. */
+  readonly session: string
+  /** Counts and logs what is given up. */
+  reject(reason: string, detail: string): void
+  readonly store?: OutboxStore
+  readonly queueBytesMax?: number
+}
+
+/** System properties that every message of Weir carries; needed to judge its size, set by hub-azure.ts. */
+export const systemProperties = { contentType: 'application/json', contentEncoding: 'utf-8' } as const
+
+/**
+ * The queue between a module and the hub. Session, sequence and properties are decided when a message is published, and
+ * each try sends the same. Messages of an output leave in order, urgent ones ahead of all others. When a send fails, all
+ * that is not acknowledged is sent again in its old order: at least once, in order, with duplicates.
+ */
+export class Outbox {
+  readonly #parts: OutboxParts
+  readonly #store: OutboxStore
+  readonly #bytesMax: number
+  readonly #sequences = new Map<string, number>()
+  readonly #sent
+  readonly #retried
+  readonly #waiting
+  readonly #waitingBytes
+  #fixed: Readonly<Record<string, string>> = {}
+  #connected = false
+  #inflight = 0
+  #failed = false
+  #retryMs = hubRetryMsFirst
+  #retryTimer: Timer | undefined
+  #idle: (() => void)[] = []
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts
+    this.#store = parts.store ?? new MemoryOutboxStore()
+    this.#bytesMax = parts.queueBytesMax ?? queueBytesMax
+    this.#sent = parts.metrics.counter('messages_sent_total', 'Messages that the hub has taken', ['output'])
+    this.#retried = parts.metrics.counter('sends_retried_total', 'Sends that failed and were tried again')
+    this.#waiting = parts.metrics.gauge('outbox_messages', 'Messages waiting for the hub')
+    this.#waitingBytes = parts.metrics.gauge('outbox_bytes', 'Bytes of the messages waiting for the hub')
+  }
+
+  /** Messages that the hub has not taken yet. */
+  get messages(): number {
+    return this.#store.messages
+  }
+
+  /** Properties added to every message published from now on. */
+  setFixedProperties(properties: Readonly<Record<string, string>>): void {
+    this.#fixed = properties
+  }
+
+  publish(outgoing: Outgoing): void {
+    const message = this.#decide(outgoing)
+    const bytes = meteredBytes(message.body.length, message.properties, {
+      ...systemProperties,
+      messageId: message.messageId,
+    })
+    if (bytes > messageBytesMax) {
+      const what = `${outgoing.messageType} ${message.messageId} at output ${message.output}`
+      this.#parts.reject('messageTooLarge', `${what}: ${bytes} bytes exceed ${messageBytesMax}`)
+      return
+    }
+    this.#store.append(message, outgoing.urgent === true)
+    while (this.#store.bytes > this.#bytesMax && this.#dropOldest());
+    this.#pump()
+  }
+
+  /** The hub takes messages from now on, or takes none. */
+  setConnected(connected: boolean): void {
+    this.#connected = connected
+    this.#retryMs = hubRetryMsFirst
+    if (connected && this.#inflight === 0) {
+      this.#retryTimer?.cancel()
+      this.#retryTimer = undefined
+      this.#failed = false
+    }
+    this.#pump()
+  }
+
+  /** Resolves once everything is sent, or nothing more can be because the hub is away. */
+  async drained(): Promise<void> {
+    if (this.#store.messages === 0 || !this.#connected) return
+    await new Promise<void>((resolve) => {
+      this.#idle.push(resolve)
+    })
+  }
+
+  #decide(outgoing: Outgoing): OutputMessage {
+    const before = this.#sequences.get(outgoing.output) ?? 0
+    const part = outgoing.properties['part']
+    const sequence = part === undefined || part === '1' ? before + 1 : before
+    this.#sequences.set(outgoing.output, sequence)
+    return {
+      output: outgoing.output,
+      messageId: outgoing.messageId,
+      body: outgoing.body,
+      properties: {
+        ...this.#fixed,
+        ...outgoing.properties,
+        messageType: outgoing.messageType,
+        schemaVersion: String(schemaVersion),
+        ...(outgoing.urgent === true ? { priority: 'high' } : {}),
+        session: this.#parts.session,
+        sequence: String(sequence),
+      },
+    }
+  }
+
+  #dropOldest(): boolean {
+    const dropped = this.#store.dropOldest()
+    if (dropped === undefined) return false
+    const { messageId, output } = dropped.message
+    this.#parts.reject(
+      'queueFull',
+      `message ${messageId} at output ${output}: the queue exceeds ${this.#bytesMax} bytes`,
+    )
+    return true
+  }
+
+  #pump(): void {
+    while (this.#connected && !this.#failed && this.#inflight < inflightMax) {
+      const item = this.#store.take()
+      if (item === undefined) break
+      this.#inflight += 1
+      this.#parts.hub.send(item.message).then(
+        () => this.#settle(item, undefined),
+        (error: unknown) => this.#settle(item, error),
+      )
+    }
+    this.#measure()
+  }
+
+  #settle(item: StoredMessage, error: unknown): void {
+    this.#inflight -= 1
+    if (error === undefined) {
+      this.#store.done(item.id)
+      this.#sent.add(1, { output: item.message.output })
+      if (!this.#failed) this.#retryMs = hubRetryMsFirst
+    } else if (error instanceof WeirError && error.reaction === 'drop') {
+      this.#store.done(item.id)
+      this.#parts.reject('sendRefused', `message ${item.message.messageId}: ${errorText(error)}`)
+    } else {
+      this.#failed = true
+      this.#retried.add(1)
+    }
+    if (this.#failed && this.#inflight === 0) this.#retryLater()
+    this.#pump()
+  }
+
+  /** Only once nothing is in flight: sending the rest beside what failed would break the order. */
+  #retryLater(): void {
+    this.#store.giveBack()
+    if (this.#retryTimer !== undefined) return
+    this.#retryTimer = this.#parts.clock.setTimer(() => {
+      this.#retryTimer = undefined
+      this.#failed = false
+      this.#pump()
+    }, this.#retryMs)
+    this.#retryMs = Math.min(this.#retryMs * 2, hubRetryMsMax)
+  }
+
+  #measure(): void {
+    this.#waiting.set(this.#store.messages)
+    this.#waitingBytes.set(this.#store.bytes)
+    if (this.#store.messages > 0 && this.#connected) return
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+}

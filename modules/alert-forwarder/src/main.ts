@@ -1,0 +1,4 @@
+import { runModule } from '@weir/lib/host'
+import { alertForwarder } from './module.ts'
+
+await runModule(alertForwarder)

@@ -1,0 +1,4 @@
+import { runModule } from '@weir/lib/host'
+import { anomalyDetector } from './module.ts'
+
+await runModule(anomalyDetector)

@@ -1,0 +1,68 @@
+import type { Clock, Timer } from '@weir/lib/clock'
+import type { Row } from '@weir/lib/messages'
+import { DeviceBatch, type UrgentLimits } from './batch.ts'
+import type { DeviceConfig, ModbusConfig } from './config.ts'
+import { intervalOf } from './groups.ts'
+
+/** Values in one message; with ids of usual length this stays far below 256 KiB. */
+const valuesPerMessageMax = 4000
+
+function urgentLimits(device: DeviceConfig): UrgentLimits {
+  return new Map(
+    Object.entries(device.signals).flatMap(([signalId, { urgent }]) => (urgent === undefined ? [] : [[signalId, urgent]])),
+  )
+}
+
+/** One device while it is polled: its rows on their way into messages. */
+export class Device {
+  readonly id: string
+  readonly config: DeviceConfig
+  /** Two devices of equal fingerprint behave alike, so that a new configuration need not start this one anew. */
+  readonly fingerprint: string
+  readonly #batch: DeviceBatch
+  readonly #clock: Clock
+  readonly #publish: (device: Device, rows: Row[], urgent: boolean) => void
+  #timer: Timer | undefined
+
+  constructor(
+    id: string,
+    config: ModbusConfig,
+    device: DeviceConfig,
+    clock: Clock,
+    publish: (device: Device, rows: Row[], urgent: boolean) => void,
+  ) {
+    this.id = id
+    this.config = device
+    this.fingerprint = deviceFingerprint(config, device)
+    this.#clock = clock
+    this.#publish = publish
+    this.#batch = new DeviceBatch({
+      publishIntervalMs: config.publishIntervalMs,
+      pollIntervalMs: Math.min(...Object.values(device.signals).map((signal) => intervalOf(config, device, signal))),
+      urgent: urgentLimits(device),
+      valuesMax: valuesPerMessageMax,
+    })
+  }
+
+  /** Takes the row of a poll of `group`. */
+  add(group: string, row: Row): void {
+    const verdict = this.#batch.add(group, row, this.#clock.monotonicMs())
+    if (verdict !== 'hold') this.flush(verdict === 'urgent')
+    else if (this.#timer === undefined && this.#batch.dueMs !== undefined) {
+      this.#timer = this.#clock.setTimer(() => this.flush(), this.#batch.dueMs - this.#clock.monotonicMs())
+    }
+  }
+
+  /** Sends what is collected now. */
+  flush(urgent = false): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    const rows = this.#batch.take()
+    if (rows.length > 0) this.#publish(this, rows, urgent)
+  }
+}
+
+export function deviceFingerprint(config: ModbusConfig, device: DeviceConfig): string {
+  const { publishIntervalMs, pollIntervalMs, gapRegistersMax, gapBitsMax } = config
+  return JSON.stringify([device, publishIntervalMs, pollIntervalMs, gapRegistersMax, gapBitsMax])
+}

@@ -1,0 +1,4 @@
+import { runModule } from '@weir/lib/host'
+import { modbusReader } from './module.ts'
+
+await runModule(modbusReader)

@@ -1,0 +1,89 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { isBitTable, tables } from './config.ts'
+import { requestBitsMax, requestRegistersMax } from './limits.ts'
+import { type Item, planRequests } from './plan.ts'
+
+const registerItem = (address: number, length = 1): Item => ({ table: 'holding', address, length })
+
+const items = fc.array(
+  fc.oneof(
+    fc.record({
+      table: fc.constantFrom('holding' as const, 'input' as const),
+      address: fc.oneof(fc.nat({ max: 400 }), fc.integer({ min: 65_000, max: 65_400 })),
+      length: fc.constantFrom(1, 2, 4, 60, 125),
+    }),
+    fc.record({
+      table: fc.constantFrom('coil' as const, 'discrete' as const),
+      address: fc.nat({ max: 9000 }),
+      length: fc.constant(1),
+    }),
+  ),
+  { maxLength: 80 },
+)
+const gaps = fc.record({ gapRegistersMax: fc.nat({ max: 123 }), gapBitsMax: fc.nat({ max: 1998 }) })
+
+describe('planning', () => {
+  it('covers every signal exactly once and never splits one', () => {
+    fc.assert(
+      fc.property(items, gaps, (all, limits) => {
+        const requests = planRequests(all, limits)
+        const covered = requests.flatMap((request) => request.items)
+        expect(covered).toHaveLength(all.length)
+        expect(new Set(covered)).toEqual(new Set(all))
+        for (const { table, address, count, items: inside } of requests) {
+          for (const item of inside) {
+            expect(item.table).toBe(table)
+            expect(item.address).toBeGreaterThanOrEqual(address)
+            expect(item.address + item.length).toBeLessThanOrEqual(address + count)
+          }
+        }
+      }),
+    )
+  })
+
+  it('never passes 125 registers or 2000 bits, nor reads before the first or after the last signal', () => {
+    fc.assert(
+      fc.property(items, gaps, (all, limits) => {
+        for (const { table, address, count, items: inside } of planRequests(all, limits)) {
+          expect(count).toBeLessThanOrEqual(isBitTable(table) ? requestBitsMax : requestRegistersMax)
+          expect(address).toBe(Math.min(...inside.map((item) => item.address)))
+          expect(address + count).toBe(Math.max(...inside.map((item) => item.address + item.length)))
+        }
+      }),
+    )
+  })
+
+  it('reads no run of unused addresses longer than the gap allows', () => {
+    fc.assert(
+      fc.property(items, gaps, (all, limits) => {
+        for (const { table, address, count, items: inside } of planRequests(all, limits)) {
+          const used = new Array<boolean>(count).fill(false)
+          for (const item of inside) used.fill(true, item.address - address, item.address - address + item.length)
+          const runs = used.map((isUsed) => (isUsed ? 'x' : '.')).join('').split('x')
+          const gapMax = isBitTable(table) ? limits.gapBitsMax : limits.gapRegistersMax
+          for (const run of runs) expect(run.length).toBeLessThanOrEqual(gapMax)
+        }
+      }),
+    )
+  })
+
+  it('joins neighbours over a gap and parts them beyond it', () => {
+    const limits = { gapRegistersMax: 2, gapBitsMax: 0 }
+    expect(planRequests([registerItem(0, 2), registerItem(4)], limits)).toMatchObject([{ address: 0, count: 5 }])
+    expect(planRequests([registerItem(0, 2), registerItem(5)], limits)).toMatchObject([
+      { address: 0, count: 2 },
+      { address: 5, count: 1 },
+    ])
+  })
+
+  it('reads each table by itself', () => {
+    const all = tables.map((table): Item => ({ table, address: 0, length: 1 }))
+    expect(planRequests(all, { gapRegistersMax: 9, gapBitsMax: 9 })).toHaveLength(tables.length)
+  })
+
+  it('reads 10,000 floats that lie in a row with one request per 62', () => {
+    const all = Array.from({ length: 10_000 }, (_, index) => registerItem(index * 2, 2))
+    expect(planRequests(all, { gapRegistersMax: 16, gapBitsMax: 0 })).toHaveLength(Math.ceil(10_000 / 62))
+  })
+})

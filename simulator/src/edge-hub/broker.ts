@@ -1,0 +1,224 @@
+import { Aedes, type AuthenticateError, type Client, type PublishPacket } from 'aedes'
+import type { Clock, Timer } from '@weir/lib/clock'
+import { errorText } from '@weir/lib/errors'
+import type { Log } from '@weir/lib/log'
+import type { Duplex } from 'node:stream'
+import type { SessionStore } from './sessions.ts'
+import { type Subscription, subscriptionOf } from './topics.ts'
+
+/** MQTT 3.1.1, 3.2.2.3: 3 server unavailable, 5 not authorised. */
+export interface Refusal {
+  readonly refused: 3 | 5
+  readonly reason: string
+}
+
+export interface Admission {
+  readonly moduleId: string
+  /** When the token ends, and with it the connection; Unix milliseconds. */
+  readonly expiresMs: number
+}
+
+export interface BrokerEvents {
+  authenticate(clientId: string, userName: string, password: string): Admission | Refusal
+  /** Ready to be sent to, with the subscriptions of its session. */
+  connected(connection: Connection): void
+  disconnected(moduleId: string): void
+  subscribed(connection: Connection, subscription: Subscription): void
+  /** The message is acknowledged once `taken` is called; with an error the connection is closed instead. */
+  published(moduleId: string, topic: string, payload: Buffer, taken: (error: Error | undefined) => void): void
+  acknowledged(moduleId: string, packetId: number): void
+}
+
+/** Wall clocks step: the end of a token is looked at again at the latest after this. */
+const expiryCheckMs = 60_000
+
+/** A connected module. */
+export class Connection {
+  readonly moduleId: string
+  readonly #client: Client
+  readonly #deviceId: string
+  readonly #sessions: SessionStore
+  #packetId = 0
+
+  constructor(moduleId: string, client: Client, deviceId: string, sessions: SessionStore) {
+    this.moduleId = moduleId
+    this.#client = client
+    this.#deviceId = deviceId
+    this.#sessions = sessions
+  }
+
+  /** Quality of service that the module subscribed with; undefined where it did not. */
+  subscribed(subscription: Subscription): 0 | 1 | undefined {
+    for (const [filter, qos] of this.#sessions.filters(this.#client.id)) {
+      if (subscriptionOf(filter, this.#deviceId, this.moduleId) === subscription) return qos
+    }
+    return undefined
+  }
+
+  /** Sends at most once. */
+  send(topic: string, payload: string | Buffer): void {
+    this.#publish({ cmd: 'publish', topic, payload, qos: 0, dup: false, retain: false })
+  }
+
+  /** Sends for an acknowledgement that carries `packetId`. One at a time. */
+  deliver(topic: string, payload: Buffer, packetId: number, again: boolean): void {
+    this.#packetId = packetId
+    this.#publish({ cmd: 'publish', topic, payload, qos: 1, dup: again, retain: false })
+  }
+
+  /** The packet id of what is being delivered. */
+  get packetId(): number {
+    return this.#packetId
+  }
+
+  close(): void {
+    this.#client.close()
+  }
+
+  #publish(packet: PublishPacket): void {
+    // An error closes the connection, which is told as `disconnected`.
+    this.#client.publish(packet, () => {})
+  }
+}
+
+/** Broadcasts nothing: the edge hub addresses each delivery to one connection, whatever topic filters say. */
+const noEmitter = {
+  concurrency: 0,
+  on(_filter: string, _deliver: unknown, done?: () => void) {
+    if (done !== undefined) setImmediate(done)
+    return this
+  },
+  removeListener(_filter: string, _deliver: unknown, done?: () => void) {
+    if (done !== undefined) setImmediate(done)
+    return this
+  },
+  emit(_packet: unknown, done?: () => void) {
+    done?.()
+    return this
+  },
+  close(done?: () => void) {
+    if (done !== undefined) setImmediate(done)
+    return this
+  },
+}
+
+/** The MQTT side: aedes speaks the protocol; who may connect and what a message means is decided by `events`. */
+export class Broker {
+  readonly #aedes: Aedes
+  readonly #deviceId: string
+  readonly #sessions: SessionStore
+  readonly #events: BrokerEvents
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #connections = new WeakMap<Client, Connection>()
+  readonly #expiries = new WeakMap<Client, Timer>()
+
+  constructor(deviceId: string, sessions: SessionStore, events: BrokerEvents, clock: Clock, log: Log) {
+    this.#deviceId = deviceId
+    this.#sessions = sessions
+    this.#events = events
+    this.#clock = clock
+    this.#log = log
+    this.#aedes = new Aedes({
+      mq: noEmitter,
+      persistence: sessions,
+      authenticate: (client, userName, password, done) => this.#authenticate(client, userName, password, done),
+      authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
+      authorizeSubscribe: (_client, subscription, done) => done(null, subscription),
+      authorizeForward: (client, packet) => {
+        // The hook is the one place where the packet id can be set; aedes keeps an id that is there.
+        const packetId = this.#connections.get(client)?.packetId
+        if (packet.qos > 0 && packetId !== undefined) packet.messageId = packetId
+        return packet
+      },
+    })
+  }
+
+  async start(): Promise<void> {
+    const aedes = this.#aedes
+    await aedes.listen()
+    aedes.on('clientReady', (client) => {
+      const connection = this.#connections.get(client)
+      if (connection !== undefined) this.#events.connected(connection)
+    })
+    aedes.on('clientDisconnect', (client) => {
+      this.#expiries.get(client)?.cancel()
+      const connection = this.#connections.get(client)
+      if (connection !== undefined) this.#events.disconnected(connection.moduleId)
+    })
+    aedes.on('subscribe', (subscriptions, client) => this.#subscribed(client, subscriptions))
+    aedes.on('ack', (packet, client) => {
+      const connection = this.#connections.get(client)
+      if (connection !== undefined && packet.messageId !== undefined) {
+        this.#events.acknowledged(connection.moduleId, packet.messageId)
+      }
+    })
+    const failed = (client: Client, error: Error): void => {
+      this.#log.debug(`client ${client.id ?? 'unnamed'}: ${errorText(error)}`)
+    }
+    aedes.on('clientError', failed)
+    aedes.on('connectionError', failed)
+  }
+
+  /** Takes a connection. */
+  handle(socket: Duplex): void {
+    this.#aedes.handle(socket)
+  }
+
+  stop(): Promise<void> {
+    return new Promise((resolve) => this.#aedes.close(resolve))
+  }
+
+  #authenticate(
+    client: Client,
+    userName: string | undefined,
+    password: Buffer | undefined,
+    done: (error: AuthenticateError | null, success: boolean | null) => void,
+  ): void {
+    const answer = this.#events.authenticate(client.id, userName ?? '', password?.toString('utf8') ?? '')
+    if ('refused' in answer) {
+      this.#log.warning(`client ${client.id}: refused: ${answer.reason}`)
+      done(Object.assign(new Error(answer.reason), { returnCode: answer.refused }), false)
+      return
+    }
+    this.#connections.set(client, new Connection(answer.moduleId, client, this.#deviceId, this.#sessions))
+    this.#closeAt(client, answer.expiresMs)
+    done(null, true)
+  }
+
+  #closeAt(client: Client, expiresMs: number): void {
+    const leftMs = expiresMs - this.#clock.nowMs()
+    if (leftMs <= 0) {
+      this.#log.info(`client ${client.id}: its token expired; disconnected`)
+      client.close()
+      return
+    }
+    const timer = this.#clock.setTimer(() => this.#closeAt(client, expiresMs), Math.min(leftMs, expiryCheckMs))
+    this.#expiries.set(client, timer)
+  }
+
+  #authorizePublish(client: Client | null, packet: PublishPacket, done: (error?: Error | null) => void): void {
+    const connection = client === null ? undefined : this.#connections.get(client)
+    if (connection === undefined) {
+      done(new Error('not connected'))
+      return
+    }
+    if (packet.qos === 2) {
+      done(new Error('quality of service 2 is not supported'))
+      return
+    }
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
+    this.#events.published(connection.moduleId, packet.topic, payload, (error) => done(error ?? null))
+  }
+
+  #subscribed(client: Client, subscriptions: readonly { topic: string; qos: number }[]): void {
+    const connection = this.#connections.get(client)
+    if (connection === undefined) return
+    if (client.clean) this.#sessions.remember(client.id, subscriptions as { topic: string; qos: 0 | 1 }[])
+    for (const { topic } of subscriptions) {
+      const subscription = subscriptionOf(topic, this.#deviceId, connection.moduleId)
+      if (subscription === undefined) this.#log.info(`client ${client.id}: unknown subscription ${topic} is ignored`)
+      else this.#events.subscribed(connection, subscription)
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import type { Clock, Timer } from '@weir/lib/clock'
+import { errorText, WeirError } from '@weir/lib/errors'
+import type { Database } from './database.ts'
+
+/** Work that nobody waits for is written at the latest after this, or with this much of it. */
+const laterDelayMs = 50
+const laterWorksMax = 1000
+
+interface Write {
+  readonly apply: () => void
+  readonly settled: (error: WeirError | undefined) => void
+}
+
+/**
+ * Gathers writes of one event-loop turn into one transaction. What arrives while a commit is synced waits in the sockets
+ * and makes the next group larger, so that the rate rises with the load.
+ */
+export class GroupCommit {
+  readonly #database: Database
+  readonly #clock: Clock
+  #writes: Write[] = []
+  #later: (() => void)[] = []
+  #turn: NodeJS.Immediate | undefined
+  #timer: Timer | undefined
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database
+    this.#clock = clock
+  }
+
+  /**
+   * `apply` runs in the next transaction. `settled` is called once that is on disk, in the order of the calls; or with
+   * STATE_UNWRITABLE when nothing of the group was written.
+   */
+  write(apply: () => void, settled: (error: WeirError | undefined) => void): void {
+    this.#writes.push({ apply, settled })
+    this.#turn ??= setImmediate(() => this.flush())
+  }
+
+  /** `apply` runs in some transaction soon. Lost when the process ends before: only for what may happen again. */
+  later(apply: () => void): void {
+    this.#later.push(apply)
+    if (this.#later.length >= laterWorksMax) this.#turn ??= setImmediate(() => this.flush())
+    else this.#timer ??= this.#clock.setTimer(() => this.flush(), laterDelayMs)
+  }
+
+  /** Writes all that waits, now. */
+  flush(): void {
+    if (this.#turn !== undefined) clearImmediate(this.#turn)
+    this.#timer?.cancel()
+    this.#turn = undefined
+    this.#timer = undefined
+    const writes = this.#writes
+    const later = this.#later
+    if (writes.length === 0 && later.length === 0) return
+    this.#writes = []
+    this.#later = []
+    const error = this.#commit(writes, later)
+    for (const { settled } of writes) settled(error)
+  }
+
+  #commit(writes: readonly Write[], later: (() => void)[]): WeirError | undefined {
+    try {
+      this.#database.transaction(() => {
+        for (const apply of later) apply()
+        for (const { apply } of writes) apply()
+      })
+      return undefined
+    } catch (error) {
+      this.#later = later.concat(this.#later)
+      this.#timer ??= this.#clock.setTimer(() => this.flush(), 1000)
+      return new WeirError('STATE_UNWRITABLE', `edge-hub: the store cannot be written: ${errorText(error)}`, {
+        cause: error,
+      })
+    }
+  }
+}

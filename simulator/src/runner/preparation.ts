@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { Clock } from '@weir/lib/clock'
+import { WeirError } from '@weir/lib/errors'
+import { type LoadedDeployment, loadDeployment } from '../manifest/load.ts'
+import { readTwinOverlay } from '../manifest/overlay.ts'
+import { startCsvPlant } from '../plant/csv-plant.ts'
+import { startDefaultPlant } from '../plant/default-plant.ts'
+import type { Plant } from '../plant/plant.ts'
+import {
+  aggregatorName,
+  demoOverlays,
+  desiredOf,
+  laidOver,
+  linksOverlay,
+  readerName,
+  takesDemoSettings,
+  withDesired,
+} from './demo.ts'
+import type { RunOptions } from './options.ts'
+import { counted } from './text.ts'
+
+/** What a run deploys, and the plant that it reads. */
+export interface Preparation {
+  /** The manifest with the settings of this run laid over it. */
+  readonly deployment: LoadedDeployment
+  /** The manifest as it is, with `--twin` files: what a gateway would run. */
+  readonly production: LoadedDeployment
+  readonly plant: Plant | undefined
+  /** One line about the plant. */
+  readonly subject: string
+  readonly notes: readonly string[]
+}
+
+export const rootFolder = resolve(import.meta.dirname, '../../..')
+export const manifestDefault = join(rootFolder, 'deployment.template.json')
+
+/** Reads a manifest; one that lies apart from the sources of its modules has the project's. */
+function load(file: string): LoadedDeployment {
+  const hasModules = existsSync(join(dirname(file), 'modules'))
+  const modules = hasModules ? {} : { MODULES_PATH: join(rootFolder, 'modules') }
+  return loadDeployment(file, { ...modules, ...process.env })
+}
+
+function requireReader(deployment: LoadedDeployment, plant: string): void {
+  if (desiredOf(deployment, readerName) === undefined) {
+    throw new WeirError(
+      'CONFIG_REFUSED',
+      `--plant ${plant}: ${deployment.source} deploys no ${readerName}; use --plant none`,
+    )
+  }
+}
+
+/**
+ * Loads the manifest and starts the plant that the options ask for.
+ * Throws CONFIG_REFUSED naming the option or the part of the manifest that does not fit.
+ */
+export async function prepare(options: RunOptions, clock: Clock): Promise<Preparation> {
+  const file = options.manifestFile ?? manifestDefault
+  const manifest = load(file)
+  const twins = options.twinFiles.map(({ module, file: twin }) => readTwinOverlay(module, twin))
+  const production = laidOver(manifest, twins)
+  const without = { production, notes: manifest.warnings }
+  if (options.plant === 'none') {
+    return { ...without, deployment: production, plant: undefined, subject: 'real devices, settings of the manifest' }
+  }
+  if (options.plant === 'default') {
+    if (options.manifestFile !== undefined && desiredOf(manifest, readerName) === undefined) {
+      return {
+        ...without,
+        deployment: production,
+        plant: undefined,
+        subject: `no plant: no ${readerName} in the manifest`,
+      }
+    }
+    const isDemo = options.manifestFile === undefined || takesDemoSettings(manifest, load(manifestDefault))
+    const settings = isDemo ? laidOver(manifest, demoOverlays) : manifest
+    const plant = await startDefaultPlant(desiredOf(laidOver(settings, twins), readerName), options.seed, clock)
+    const subject = `simulated plant: ${counted(plant.devices.length, 'device')}, ${counted(plant.image.signalCount, 'signal')}, seed ${options.seed}`
+    return { ...without, deployment: laidOver(settings, [linksOverlay(plant.addresses), ...twins]), plant, subject }
+  }
+  requireReader(manifest, options.plant)
+  const { plant, readerDesired, left, deviceId } = await startCsvPlant(options.plant, options.replaySpeed, clock)
+  const windows = demoOverlays.filter(
+    ({ module }) => module === aggregatorName && desiredOf(manifest, module) !== undefined,
+  )
+  const configured = withDesired(laidOver(manifest, windows), readerName, readerDesired)
+  const notes = left.length === 0 ? [] : [`${options.plant}: columns without numbers are left out: ${left.join(', ')}`]
+  return {
+    production: withDesired(production, readerName, { ...readerDesired, pollIntervalMs: 1000 }),
+    notes: [...manifest.warnings, ...notes],
+    deployment: laidOver(configured, [linksOverlay(plant.addresses), ...twins]),
+    plant,
+    subject: `recording ${deviceId}: ${counted(plant.image.signalCount, 'signal')}, ${options.replaySpeed} × its speed`,
+  }
+}
