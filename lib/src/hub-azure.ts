@@ -5,9 +5,12 @@
  * - A client serves one connection only. Over a reconnect the SDK keeps its "subscribed" flags and trusts the session of
  *   the hub, ignores "Connection closed" while it subscribes (the callback never comes), and does not read the trust
  *   bundle again. So none of its retry policies is used: a client that lost its connection is thrown away.
+ * - It asks for a kept session, and a hub that has one delivers as soon as the connection stands: before anybody can have
+ *   subscribed or listens, so acknowledged unheard. So the session is a clean one. What waits for a module waits in the
+ *   store of the edge hub, not in the session.
  * - After 45 minutes it renews its token in place: it takes off its listeners, waits for the connection to end, and
  *   acknowledges unheard what arrives meanwhile; its own close does the same. So this file ends the connection before
- *   that: no send in flight, inputs unsubscribed, then closed. Where that takes too long, the socket is destroyed.
+ *   that, and never by the SDK: once no send is in flight it ends the socket, after which no acknowledgement can leave.
  * - mqtt.js emits a message, then writes its PUBACK to a corked socket that is flushed in a later tick; the listener runs
  *   between the two. Where the listener throws, the socket is destroyed and the throw goes on as an uncaught exception.
  * - The first connection that fails is always called "Not authorized"; only the text behind that says what happened.
@@ -15,8 +18,9 @@
  * - The debug line of a send makes JSON of the whole message, printed or not: see QuietMessage.
  */
 import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import common, { type AuthenticationProvider } from 'azure-iot-common'
+import common, { type AuthenticationProvider, type TransportConfig } from 'azure-iot-common'
 import device, {
   type DeviceMethodResponse,
   type MethodMessage,
@@ -36,7 +40,9 @@ import { checkReported } from './twin-limits.ts'
 /** The SDK's tokens live for 60 minutes. */
 export const renewalMsDefault = 40 * 60_000
 const stepTimeoutMs = 30_000
-const endStepMs = 2_000
+const endInflightMs = 2_000
+const endSocketMs = 300
+const lateInputMs = 50
 
 export interface AzureHubOptions {
   readonly clock?: Clock
@@ -65,16 +71,21 @@ class Transport extends mqtt.Mqtt {
     return true
   }
 
+  /** A clean session: see the head of this file. */
+  protected override _getBaseTransportConfig(credentials: TransportConfig) {
+    return { ...super._getBaseTransportConfig(credentials), clean: true }
+  }
+
   /** Stops the SDK's own renewal of the token. */
   stopRenewal(): void {
     const provider = this._authenticationProvider
     if ('stop' in provider && typeof provider.stop === 'function') provider.stop()
   }
 
-  /** Ends the connection without a word: nothing that is still to be written leaves, nothing that arrives is acknowledged. */
-  destroySocket(): void {
-    const inside = this as unknown as { _mqtt?: { _mqttClient?: { stream?: { destroy(): void } } } }
-    inside._mqtt?._mqttClient?.stream?.destroy()
+  /** The socket under the SDK; undefined before it connects. */
+  get socket(): Duplex | undefined {
+    const inside = this as unknown as { _mqtt?: { _mqttClient?: { stream?: Duplex } } }
+    return inside._mqtt?._mqttClient?.stream
   }
 }
 
@@ -88,7 +99,8 @@ interface Link {
   desired: JsonObject
   desiredVersion: number
   reported: JsonObject
-  inputs: boolean
+  /** `over`: subscribed no more; a message that comes all the same costs the connection, and comes again. */
+  inputs: 'none' | 'on' | 'over'
   inflight: number
   renewal: Timer | undefined
 }
@@ -152,7 +164,11 @@ export class AzureHub implements Hub {
   async pauseInput(): Promise<void> {
     this.#paused = true
     const link = this.#link
-    if (link?.state === 'open') await this.#disableInputs(link)
+    if (link?.inputs !== 'on') return
+    await this.#step<void>(link, 'the end of inputs', (done) => link.transport.disableInputMessages(done))
+    // What the hub was about to send when it took the subscription off still comes.
+    await pause(this.#clock, lateInputMs)
+    link.inputs = 'over'
   }
 
   async send(message: OutputMessage): Promise<void> {
@@ -225,7 +241,7 @@ export class AzureHub implements Hub {
       desired: {},
       desiredVersion: 0,
       reported: {},
-      inputs: false,
+      inputs: 'none',
       inflight: 0,
       renewal: undefined,
     }
@@ -281,23 +297,18 @@ export class AzureHub implements Hub {
 
   async #enableInputs(link: Link): Promise<void> {
     const listener = this.#onInput
-    if (listener === undefined || this.#paused || link.inputs) return
-    link.inputs = true
+    if (listener === undefined || this.#paused || link.inputs !== 'none') return
+    link.inputs = 'on'
     link.transport.on('inputMessage', (input: string, message: InstanceType<typeof common.Message>) => {
       try {
-        listener(fromSdkMessage(input, message))
+        if (link.inputs === 'on') listener(fromSdkMessage(input, message))
+        else link.transport.socket?.destroy()
       } catch (error) {
-        link.transport.destroySocket()
+        link.transport.socket?.destroy()
         throw error
       }
     })
     await this.#step<void>(link, 'the subscription to inputs', (done) => link.transport.enableInputMessages(done))
-  }
-
-  async #disableInputs(link: Link): Promise<void> {
-    if (!link.inputs) return
-    await this.#step<void>(link, 'the end of inputs', (done) => link.transport.disableInputMessages(done), endStepMs)
-    link.inputs = false
   }
 
   async #answerMethod(link: Link, message: MethodMessage): Promise<void> {
@@ -344,13 +355,13 @@ export class AzureHub implements Hub {
   #lose(link: Link, reason: string): void {
     if (link.state === 'ended') return
     const was = this.#forget(link)
-    link.transport.destroySocket()
+    link.transport.socket?.destroy()
     const error = new WeirError('HUB_AWAY', `hub: connection lost: ${reason}`)
     for (const tell of link.onLost) tell(error)
     if (was === 'open') this.#onConnection(false, reason)
   }
 
-  /** Ends a good connection such that nothing is acknowledged unheard. `open` waits for this. */
+  /** Ends a good connection; `open` waits for this. */
   #end(link: Link, reason: string): void {
     if (link.state !== 'open') return
     this.#forget(link)
@@ -358,16 +369,18 @@ export class AzureHub implements Hub {
     this.#onConnection(false, reason)
   }
 
+  /** What was sent is acknowledged, if it comes soon; what was written leaves; after that no acknowledgement can. */
   async #endGently(link: Link): Promise<void> {
-    const untilMs = this.#clock.monotonicMs() + endStepMs
-    while (link.inflight > 0 && this.#clock.monotonicMs() < untilMs) await pause(this.#clock, 10)
-    try {
-      await this.#disableInputs(link)
-      if (link.inflight === 0) await this.#step(link, 'the end', (done) => link.client.close(done), endStepMs)
-    } catch {
-      // Whatever failed, the socket goes; what is not acknowledged comes again.
-    }
-    link.transport.destroySocket()
+    const { socket } = link.transport
+    await this.#until(() => link.inflight === 0, endInflightMs)
+    socket?.end()
+    await this.#until(() => socket === undefined || socket.closed, endSocketMs)
+    socket?.destroy()
+  }
+
+  async #until(condition: () => boolean, timeoutMs: number): Promise<void> {
+    const untilMs = this.#clock.monotonicMs() + timeoutMs
+    while (!condition() && this.#clock.monotonicMs() < untilMs) await pause(this.#clock, 5)
   }
 
   #forget(link: Link): Link['state'] {

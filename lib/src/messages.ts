@@ -246,6 +246,9 @@ export const receiptSchema = z
     periodStart: timestamp.meta({ description: 'First instant of the period, by the clock of the gateway.' }),
     periodEnd: timestamp.meta({ description: 'End of the period.' }),
     windows: z.array(z.string()).meta({ description: 'Lengths of the windows in force at the end: `15s`, `1m`, …' }),
+    units: z
+      .record(id, z.record(id, z.string()))
+      .meta({ description: 'Unit by signal, by device, as the readers name them.' }),
     rows: z.int().min(0).meta({ description: 'Rows that the readers sent.' }),
     values: z.int().min(0).meta({ description: 'Values in those rows.' }),
     messages: z.int().min(0).meta({ description: 'Messages that brought them.' }),

@@ -32,6 +32,7 @@ const telemetry: fc.Arbitrary<Telemetry> = fc.record(
     location: fc.string({ maxLength: 20 }),
     clockTrusted: fc.boolean(),
     part: fc.integer({ min: 1, max: 99 }),
+    units: fc.dictionary(id, fc.string({ maxLength: 8 }), { maxKeys: 3, noNullPrototype: true }),
     readings: fc.array(row, { minLength: 1, maxLength: 6 }),
   },
   { requiredKeys: ['schemaVersion', 'deviceId', 'readings'] },
@@ -72,6 +73,7 @@ describe('decodeTelemetry', () => {
           location: message.location,
           clockTrusted: message.clockTrusted ?? true,
           part: message.part,
+          units: message.units,
         })
         expect(read.rows.map(toRow)).toEqual(message.readings.map(fromRow))
       }),
@@ -147,6 +149,12 @@ describe('decodeTelemetry', () => {
       telemetry: { rows: [{ signals: ['a', 'c'], values: [1, 'x'] }] },
     })
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
+  })
+
+  it('takes rows from before 2024 where the reader says that its clock was not set', () => {
+    const text =
+      '{"schemaVersion":1,"deviceId":"a","clockTrusted":false,"readings":[{"timestamp":"1970-01-01T00:01:00.000Z","values":{"b":1}}]}'
+    expect(decoded(Buffer.from(text)).rows).toMatchObject([{ timestampMs: 60_000 }])
   })
 
   it('counts each reason and words the first', () => {

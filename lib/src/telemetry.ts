@@ -40,6 +40,8 @@ export interface DecodedTelemetry {
   readonly location: string | undefined
   readonly clockTrusted: boolean
   readonly part: number | undefined
+  /** Unit by signal; undefined where the message names none. */
+  readonly units?: Readonly<Record<string, string>> | undefined
   readonly rows: readonly DecodedRow[]
 }
 
@@ -53,7 +55,12 @@ export interface KeptOut {
 
 /** A message read as far as it could be, or the reason why nothing of it could. */
 export type TelemetryReading =
-  | { readonly telemetry: DecodedTelemetry; readonly keptOut: readonly KeptOut[] }
+  | {
+      readonly telemetry: DecodedTelemetry
+      readonly keptOut: readonly KeptOut[]
+      /** Rows of the message that are not in `telemetry`. */
+      readonly rowsKeptOut: number
+    }
   | { readonly reason: TelemetryFault; readonly detail: string }
 
 const stringCharsMax = 4096
@@ -110,16 +117,19 @@ export function readTelemetry(value: unknown): TelemetryReading {
   if (readings === undefined) return { reason: 'missingField', detail: `${deviceId}: readings: missing` }
   if (!Array.isArray(readings)) return { reason: 'wrongType', detail: `${deviceId}: readings: must be a list` }
   const tally = new Tally()
-  const rows = readRows(readings, deviceId, tally)
+  const clockTrusted = value['clockTrusted'] !== false
+  // A clock that was never set counts from 1970; a reader that knows it says so, and its rows are kept.
+  const rows = readRows(readings, deviceId, clockTrusted ? believableTimestampMsMin : 0, tally)
   const telemetry = {
     deviceId,
     deviceType: readLabel(value, 'deviceType', tally),
     location: readLabel(value, 'location', tally),
-    clockTrusted: value['clockTrusted'] !== false,
+    clockTrusted,
     part: typeof value['part'] === 'number' ? value['part'] : undefined,
+    units: readUnits(value['units'], tally),
     rows,
   }
-  return { telemetry, keptOut: tally.list() }
+  return { telemetry, keptOut: tally.list(), rowsKeptOut: readings.length - rows.length }
 }
 
 function readLabel(value: JsonObject, key: string, tally: Tally): string | undefined {
@@ -130,7 +140,18 @@ function readLabel(value: JsonObject, key: string, tally: Tally): string | undef
   return undefined
 }
 
-function readRows(readings: readonly unknown[], deviceId: string, tally: Tally): DecodedRow[] {
+function readUnits(value: JsonValue | undefined, tally: Tally): Readonly<Record<string, string>> | undefined {
+  if (value === undefined) return undefined
+  const good = Object.entries(asObject(value) ?? {}).filter((entry): entry is [string, string] => {
+    const [signal, unit] = entry
+    const fault = idPattern.test(signal) ? (typeof unit === 'string' ? undefined : 'wrongType') : 'badName'
+    if (fault !== undefined) tally.add(fault, () => `unit of ${show(signal)}: ${show(unit)}`)
+    return fault === undefined
+  })
+  return Object.fromEntries(good)
+}
+
+function readRows(readings: readonly unknown[], deviceId: string, timestampMsMin: number, tally: Tally): DecodedRow[] {
   const rows: DecodedRow[] = []
   let checked: readonly string[] = []
   for (const reading of readings) {
@@ -138,7 +159,7 @@ function readRows(readings: readonly unknown[], deviceId: string, tally: Tally):
       tally.add('wrongType', () => `${deviceId}: a row is ${show(reading)}, not an object`)
       continue
     }
-    const timestampMs = readTimestamp(reading['timestamp'], deviceId, tally)
+    const timestampMs = readTimestamp(reading['timestamp'], deviceId, timestampMsMin, tally)
     const values = reading['values']
     if (timestampMs === undefined) continue
     if (!isJsonObject(values)) {
@@ -221,13 +242,18 @@ function valueFault(value: JsonValue): TelemetryFault | undefined {
   return typeof value === 'string' ? 'tooLarge' : 'wrongType'
 }
 
-function readTimestamp(value: JsonValue | undefined, deviceId: string, tally: Tally): number | undefined {
+function readTimestamp(
+  value: JsonValue | undefined,
+  deviceId: string,
+  timestampMsMin: number,
+  tally: Tally,
+): number | undefined {
   if (value === undefined) {
     tally.add('missingField', () => `${deviceId}: timestamp: missing`)
     return undefined
   }
   const timestampMs = typeof value === 'string' ? parseTimestamp(value) : Number.NaN
-  if (timestampMs >= believableTimestampMsMin && timestampMs < believableTimestampMsMax) return timestampMs
+  if (timestampMs >= timestampMsMin && timestampMs < believableTimestampMsMax) return timestampMs
   tally.add('badTimestamp', () => `${deviceId}: timestamp: ${show(value)} is no UTC time from 2024 to 2099`)
   return undefined
 }
@@ -244,6 +270,8 @@ export interface TelemetryHeader {
   readonly location?: string | undefined
   /** false is written, true left out. */
   readonly clockTrusted?: boolean | undefined
+  /** Unit by signal. */
+  readonly units?: Readonly<Record<string, string>> | undefined
 }
 
 export interface TelemetryBody {
@@ -294,7 +322,7 @@ export function encodeTelemetry(
 }
 
 function frame(header: TelemetryHeader, part: number | undefined, rows: string): string {
-  const { deviceId, deviceType, location, clockTrusted } = header
+  const { deviceId, deviceType, location, clockTrusted, units } = header
   const head = JSON.stringify({
     schemaVersion,
     deviceId,
@@ -302,6 +330,7 @@ function frame(header: TelemetryHeader, part: number | undefined, rows: string):
     location,
     clockTrusted: clockTrusted === false ? false : undefined,
     part,
+    units,
   })
   return `${head.slice(0, -1)},"readings":[${rows}]}`
 }

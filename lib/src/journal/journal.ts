@@ -75,7 +75,7 @@ import type { JournalEvent } from './event.ts'
 import type { FileLock, FileSystem } from './file-system.ts'
 import { encodeMark, encodeRecord, headerBytes, markBytes, recordHeaderBytes, userKindMax } from './format.ts'
 import { type Recovered, recover, sequenceSkip } from './recovery.ts'
-import type { JournalRecord, ReadLimits, Segment } from './segment.ts'
+import { closeSegment, type JournalRecord, type ReadLimits, type Segment } from './segment.ts'
 import { SegmentStore } from './store.ts'
 
 export type { JournalEvent } from './event.ts'
@@ -144,14 +144,18 @@ export function openJournal(options: JournalOptions): Journal {
   const { folder, fileSystem } = options
   const segmentBytesMax = checkSizes(options)
   let lock: FileLock | undefined
+  let segments: readonly Segment[] = []
   try {
     fileSystem.makeFolder(folder)
     lock = fileSystem.lock(join(folder, 'lock'))
     if (lock === undefined) {
       throw new WeirError('STATE_LOCKED', `journal ${folder}: another process holds it; end that one first`)
     }
-    return new Journal(options, segmentBytesMax, lock, recover(fileSystem, folder))
+    const recovered = recover(fileSystem, folder)
+    segments = recovered.segments
+    return new Journal(options, segmentBytesMax, lock, recovered)
   } catch (error) {
+    for (const segment of segments) closeSegment(fileSystem, segment)
     lock?.release()
     if (error instanceof WeirError) throw error
     const text = `journal ${folder}: cannot be opened (${errorText(error)}); check the disk and the folder's permissions`
@@ -195,7 +199,7 @@ export class Journal {
     this.#store = new SegmentStore(folder, fileSystem, segments, releasedSequence, (event) => this.#report(event))
     for (const event of recovered.events) this.#report(event)
     const skip = segments.length === 0 ? 0 : sequenceSkip
-    const last = recovered.resumable ? segments.at(-1) : undefined
+    const last = recovered.resumable ? this.#store.resume() : undefined
     this.#active = last ?? this.#store.begin(lastSequence, lastSequence + skip + 1, releasedSequence)
     this.sync()
   }

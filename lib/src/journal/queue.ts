@@ -83,7 +83,13 @@ export function openQueue(options: QueueOptions): Queue {
   const { bytesMax } = options
   const segmentBytesMax = options.segmentBytesMax ?? Math.min(Math.floor(bytesMax / 8), segmentBytesMaxDefault)
   const journalBytesMax = 2 * bytesMax + journalSlackSegments * segmentBytesMax + journalSlackBytes
-  return new Queue(options, segmentBytesMax, openJournal({ ...options, segmentBytesMax, bytesMax: journalBytesMax }))
+  const journal = openJournal({ ...options, segmentBytesMax, bytesMax: journalBytesMax })
+  try {
+    return new Queue(options, segmentBytesMax, journal)
+  } catch (error) {
+    journal.close()
+    throw error
+  }
 }
 
 /** An open queue; made by `openQueue`. Every method blocks until it is done. */

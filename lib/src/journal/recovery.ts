@@ -28,7 +28,7 @@ const readableBlockBytes = 4096
 const unknownBootId = '0'.repeat(32)
 
 export interface Recovered {
-  /** In order, all on the disk; the last with its descriptor open when `resumable`. */
+  /** In order, all on the disk, none open. */
   readonly segments: Segment[]
   readonly releasedSequence: number
   /** The last sequence that is known to have been given. */
@@ -64,15 +64,13 @@ export function recover(fileSystem: FileSystem, folder: string): Recovered {
   refuseNewer(fileSystem, folder, firstSequences)
   const events: JournalEvent[] = []
   const found = firstSequences
-    .map((sequence) => openSegment(fileSystem, folder, sequence, sequence === firstSequences.at(-1), events))
+    .map((sequence) => recoverSegment(fileSystem, folder, sequence, sequence === firstSequences.at(-1), events))
     .filter((one) => one !== undefined)
   if (found.length > 0) fileSystem.syncFolder(folder)
   const releasedSequence = found.reduce((released, one) => Math.max(released, one.releasedSequence), 0)
   const lastSequence = reportLosses(found, releasedSequence, events)
   const resumable = isResumable(found.at(-1), lastSequence, fileSystem.bootId())
-  const segments = found.map((one) => one.segment)
-  for (const segment of resumable ? segments.slice(0, -1) : segments) closeSegment(fileSystem, segment)
-  return { segments, releasedSequence, lastSequence, resumable, events }
+  return { segments: found.map((one) => one.segment), releasedSequence, lastSequence, resumable, events }
 }
 
 function refuseNewer(fileSystem: FileSystem, folder: string, firstSequences: readonly number[]): void {
@@ -90,29 +88,41 @@ function refuseNewer(fileSystem: FileSystem, folder: string, firstSequences: rea
   }
 }
 
-/** Opens, scans and syncs one segment. undefined: a file that never got as far as its first record, now removed. */
-function openSegment(
+function recoverSegment(
   fileSystem: FileSystem,
   folder: string,
   firstSequence: number,
   last: boolean,
   events: JournalEvent[],
 ): Found | undefined {
-  const path = join(folder, segmentName(firstSequence))
-  const descriptor = fileSystem.open(path, 'write')
+  const segment = new Segment(folder, firstSequence, 0)
+  const descriptor = fileSystem.open(segment.path, 'write')
+  try {
+    return scanFile(fileSystem, segment, descriptor, last, events)
+  } finally {
+    fileSystem.close(descriptor)
+  }
+}
+
+/** Scans and syncs one file. undefined: one that never got as far as its first record, now removed. */
+function scanFile(
+  fileSystem: FileSystem,
+  segment: Segment,
+  descriptor: number,
+  last: boolean,
+  events: JournalEvent[],
+): Found | undefined {
   const { bytes, unreadable } = readTolerant(fileSystem, descriptor, fileSystem.size(descriptor))
-  const segment = new Segment(folder, firstSequence, bytes.length)
-  segment.descriptor = descriptor
+  segment.bytes = bytes.length
   const decoded = decodeHeader(bytes)
-  const header = decoded?.firstSequence === firstSequence ? decoded : undefined
+  const header = decoded?.firstSequence === segment.firstSequence ? decoded : undefined
   if (header === undefined && last && bytes.length <= headerBytes && !unreadable) {
-    closeSegment(fileSystem, segment)
-    fileSystem.remove(path)
+    fileSystem.remove(segment.path)
     return undefined
   }
   if (header === undefined) events.push({ type: 'damagedHeader', segment: segment.name })
   let releasedSequence = header?.releasedSequence ?? 0
-  const damages = scanSegment(bytes, firstSequence, (kind, sequence, position) => {
+  const damages = scanSegment(bytes, segment.firstSequence, (kind, sequence, position) => {
     if (kind === markKind) releasedSequence = Math.max(releasedSequence, markedSequence(bytes, position))
     else segment.note(sequence, position)
   })
@@ -168,11 +178,6 @@ function sequenceBefore(firstSequence: number, lastSequence: number): number {
 function isResumable(last: Found | undefined, lastSequence: number, bootId: string): boolean {
   if (last?.header === undefined || last.header.bootId !== bootId || bootId === unknownBootId) return false
   return !last.cut && last.segment.damages.length === 0 && last.segment.nextSequence === lastSequence + 1
-}
-
-function closeSegment(fileSystem: FileSystem, segment: Segment): void {
-  if (segment.descriptor !== undefined) fileSystem.close(segment.descriptor)
-  segment.descriptor = undefined
 }
 
 /** Reads a file from its start; blocks that the disk cannot give are zeros. */

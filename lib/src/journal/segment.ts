@@ -257,3 +257,8 @@ export function createSegment(fileSystem: FileSystem, folder: string, header: Se
   segment.descriptor = descriptor
   return segment
 }
+
+export function closeSegment(fileSystem: FileSystem, segment: Segment): void {
+  if (segment.descriptor !== undefined) fileSystem.close(segment.descriptor)
+  segment.descriptor = undefined
+}

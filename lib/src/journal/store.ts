@@ -2,7 +2,14 @@ import { errorText, WeirError } from '../errors.ts'
 import type { JournalEvent } from './event.ts'
 import type { FileSystem } from './file-system.ts'
 import { type Damage, formatVersion, headerBytes, recordsLost, segmentName } from './format.ts'
-import { createSegment, type JournalRecord, type ReadLimits, type Segment, writeBytes } from './segment.ts'
+import {
+  closeSegment,
+  createSegment,
+  type JournalRecord,
+  type ReadLimits,
+  type Segment,
+  writeBytes,
+} from './segment.ts'
 
 /** The files of an open journal: writing to the last, reading from all, syncing, and deleting what is released. */
 export class SegmentStore {
@@ -58,6 +65,13 @@ export class SegmentStore {
     this.#dirty = true
     this.#folderDirty = true
     return segment
+  }
+
+  /** Goes on with the last segment that recovery found. Throws the system's error. */
+  resume(): Segment | undefined {
+    const last = this.segments.at(-1)
+    if (last !== undefined) last.descriptor = this.#fileSystem.open(last.path, 'write')
+    return last
   }
 
   /**
@@ -134,7 +148,7 @@ export class SegmentStore {
   }
 
   close(): void {
-    for (const segment of this.segments) this.#closeSegment(segment)
+    for (const segment of this.segments) closeSegment(this.#fileSystem, segment)
     this.#closeReader()
   }
 
@@ -160,7 +174,7 @@ export class SegmentStore {
   #settle(): void {
     this.#dirty = false
     this.#folderDirty = false
-    for (const segment of this.segments.slice(0, -1)) this.#closeSegment(segment)
+    for (const segment of this.segments.slice(0, -1)) closeSegment(this.#fileSystem, segment)
     for (const segment of this.#removable()) this.#remove(segment)
   }
 
@@ -178,11 +192,6 @@ export class SegmentStore {
     }
     this.segments.splice(this.segments.indexOf(segment), 1)
     this.bytes -= segment.bytes
-  }
-
-  #closeSegment(segment: Segment): void {
-    if (segment.descriptor !== undefined) this.#fileSystem.close(segment.descriptor)
-    segment.descriptor = undefined
   }
 
   #readDescriptor(segment: Segment): number {

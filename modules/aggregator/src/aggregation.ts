@@ -1,8 +1,16 @@
+import type { Receipt } from '@weir/lib/messages'
 import type { DecodedTelemetry } from '@weir/lib/telemetry'
 import { z } from 'zod'
 import { Batch, type DecidedMessage, savedBatchSchema } from './batch.ts'
 import type { AggregatorConfig } from './config.ts'
-import { type ArrivalBytes, outgoingBytes, ReceiptLedger, receiptMessage, savedReceiptSchema } from './receipt.ts'
+import {
+  type ArrivalBytes,
+  outgoingBytes,
+  ReceiptLedger,
+  receiptMessage,
+  type Settings,
+  savedReceiptSchema,
+} from './receipt.ts'
 import { RecentMessages, savedRecentSchema } from './recent.ts'
 import { savedWindowsSchema } from './saved.ts'
 import { windowLabel } from './window.ts'
@@ -86,12 +94,9 @@ export class Aggregation {
     return this.#receipt
   }
 
-  /** Lengths of the windows in force: `15s`, `1m`. */
-  get windowLabels(): string[] {
-    return Object.values(this.#config.windows)
-      .map(({ lengthMs }) => lengthMs)
-      .sort((a, b) => a - b)
-      .map(windowLabel)
+  /** What was taken, sent and saved in the day at hand. */
+  receiptNow(wallMs: number): Receipt {
+    return this.#receipt.current(wallMs, this.#settings())
   }
 
   telemetry(arrival: Arrival, now: Moment): Decision {
@@ -116,7 +121,7 @@ export class Aggregation {
     this.#processingMs = now.processingMs
     const { closed, refusals } = this.core.tick(now)
     const messages = this.#decide(closed)
-    const receipt = this.#receipt.tick(now.processingMs, now.wallMs, this.windowLabels)
+    const receipt = this.#receipt.tick(now.processingMs, now.wallMs, () => this.#settings())
     if (receipt !== undefined) {
       messages.push(this.#sent({ outgoing: receiptMessage(receipt), records: 0, accounted: 0, leftOut: 0 }))
     }
@@ -140,6 +145,11 @@ export class Aggregation {
       repeats: { ...this.repeats },
       messagesDecided: this.messagesDecided,
     }
+  }
+
+  #settings(): Settings {
+    const lengths = Object.values(this.#config.windows).map(({ lengthMs }) => lengthMs)
+    return { windows: lengths.sort((a, b) => a - b).map(windowLabel), units: this.core.units() }
   }
 
   #decide(closed: readonly ClosedWindow[]): DecidedMessage[] {

@@ -1,11 +1,11 @@
 import { messageBytesMax } from '@weir/lib/limits'
-import { type AggregateRecord, aggregateSchema } from '@weir/lib/messages'
+import { aggregateSchema, type SignalValue } from '@weir/lib/messages'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Batch, type DecidedMessage } from './batch.ts'
 import type { ClosedWindow } from './window-core.ts'
 
-function closed(deviceId: string, minute: number, fields: Partial<AggregateRecord> = {}): ClosedWindow {
+function closed(deviceId: string, minute: number, fields: Readonly<Record<string, SignalValue>> = {}): ClosedWindow {
   const startMs = Date.UTC(2026, 10, 21) + minute * 60_000
   return {
     accounted: 60,

@@ -2,23 +2,15 @@ import type { AggregationRule } from './config.ts'
 import type { Plan } from './plan.ts'
 import type { Source } from './record.ts'
 import { Statistics } from './statistics.ts'
-import type { OpenWindow } from './window.ts'
-
-/** Stands for the number of a signal that is refused because its device has too many. */
-export const refusedSignal = -1
-
-/** Numbers for a list of signals, in its order. */
-export interface Numbering {
-  readonly numbers: readonly number[]
-  /** How many of them are `refusedSignal`. */
-  readonly refused: number
-}
+import { type Numbering, type OpenWindow, refusedSignal } from './window.ts'
 
 /** What the aggregator holds of one device. */
 export class Device {
   source: Source
   /** Names by number. */
   readonly signals: string[] = []
+  /** Unit by the signal's number, where its reader has named one. */
+  readonly units = new Map<number, string>()
   readonly #numberBySignal = new Map<string, number>()
   /** Time of the newest row, Unix milliseconds: the watermark. */
   newestMs = Number.NEGATIVE_INFINITY
@@ -71,6 +63,14 @@ export class Device {
     const { source } = this
     if (source.deviceType === deviceType && source.location === location) return
     this.source = { deviceId: source.deviceId, deviceType, location }
+  }
+
+  /** Notes the units of signals that it knows. */
+  name(units: Readonly<Record<string, string>>): void {
+    for (const [signal, unit] of Object.entries(units)) {
+      const number = this.#numberBySignal.get(signal)
+      if (number !== undefined) this.units.set(number, unit)
+    }
   }
 
   addWindow(window: OpenWindow): void {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { addPerRow, outgoingBytes, ReceiptLedger, receiptMessage } from './receipt.ts'
 
 const midnightMs = Date.UTC(2026, 10, 21)
+const settings = { windows: ['15s'], units: [['press-4', { temperature: '°C' }] as const] }
 const hourMs = 3_600_000
 const arrival = { body: 2_000, envelope: 200, properties: 150 }
 
@@ -45,11 +46,17 @@ describe('the baseline of a message per row', () => {
 describe('the ledger', () => {
   it('weighs what was sent against both baselines', () => {
     const ledger = new ReceiptLedger()
-    ledger.tick(0, midnightMs, ['15s'])
+    ledger.tick(0, midnightMs, () => settings)
     for (let n = 0; n < 10; n++) ledger.took(arrival, 4, 28)
     ledger.sent(1_075, 2)
-    const receipt = receiptSchema.parse(ledger.current(midnightMs + 1_000, ['15s']))
-    expect(receipt).toMatchObject({ rows: 40, values: 280, messages: 10, records: 2, windows: ['15s'] })
+    const receipt = receiptSchema.parse(ledger.current(midnightMs + 1_000, settings))
+    expect(receipt).toMatchObject({
+      rows: 40,
+      values: 280,
+      messages: 10,
+      records: 2,
+      ...{ windows: ['15s'], units: { 'press-4': { temperature: '°C' } } },
+    })
     expect(receipt.perMessage).toEqual({
       raw: { messages: 10, bytes: 21_500, blocks: 10 },
       sent: { messages: 1, bytes: 1_075, blocks: 1 },
@@ -63,7 +70,7 @@ describe('the ledger', () => {
     const receipts = []
     for (let hour = 20; hour < 75; hour++) {
       ledger.took(arrival, 1, 7)
-      const receipt = ledger.tick(hour * hourMs, midnightMs + hour * hourMs, [])
+      const receipt = ledger.tick(hour * hourMs, midnightMs + hour * hourMs, () => settings)
       if (receipt !== undefined) receipts.push(receipt)
     }
     expect(receipts.map(({ periodStart, periodEnd, rows }) => [periodStart, periodEnd, rows])).toEqual([
@@ -76,24 +83,27 @@ describe('the ledger', () => {
 
   it('gives no receipt of minutes when the clock steps over midnight and back', () => {
     const ledger = new ReceiptLedger()
-    ledger.tick(0, midnightMs, [])
-    expect(ledger.tick(1_000, midnightMs - 60_000, [])).toBeUndefined()
-    expect(ledger.tick(2_000, midnightMs, [])).toBeUndefined()
+    ledger.tick(0, midnightMs, () => settings)
+    expect(ledger.tick(1_000, midnightMs - 60_000, () => settings)).toBeUndefined()
+    expect(ledger.tick(2_000, midnightMs, () => settings)).toBeUndefined()
   })
 
   it('survives a restart within the day', () => {
     const ledger = new ReceiptLedger()
-    ledger.tick(0, midnightMs, [])
+    ledger.tick(0, midnightMs, () => settings)
     ledger.took(arrival, 4, 28)
     const restored = new ReceiptLedger(JSON.parse(JSON.stringify(ledger.save())))
     restored.took(arrival, 1, 7)
-    expect(restored.current(midnightMs + 1, [])).toMatchObject({ periodStart: '2026-11-21T00:00:00.000Z', rows: 5 })
+    expect(restored.current(midnightMs + 1, settings)).toMatchObject({
+      periodStart: '2026-11-21T00:00:00.000Z',
+      rows: 5,
+    })
   })
 })
 
 describe('a message of this module', () => {
   it('is metered with its own properties, the fixed ones and those that the host adds', () => {
-    const outgoing = receiptMessage(new ReceiptLedger().current(midnightMs, ['15s']))
+    const outgoing = receiptMessage(new ReceiptLedger().current(midnightMs, settings))
     const properties = {
       site: 'plant-7',
       messageType: 'receipt',

@@ -76,6 +76,28 @@ function noCounts(): ReceiptCounts {
   }
 }
 
+/** What stands beside the figures. */
+export interface Settings {
+  /** Lengths of the windows in force: `15s`, `1m`. */
+  readonly windows: readonly string[]
+  /** Unit by signal, by device. */
+  readonly units: Iterable<readonly [deviceId: string, units: Readonly<Record<string, string>>]>
+}
+
+const unitBytesMax = 128 * 1024
+
+/** The devices whose units fit into a message; which those are stays the same as long as the devices do. */
+function unitsThatFit(units: Settings['units']): Receipt['units'] {
+  const fitting: [string, Readonly<Record<string, string>>][] = []
+  let bytes = 0
+  for (const [deviceId, named] of units) {
+    bytes += Buffer.byteLength(JSON.stringify([deviceId, named]))
+    if (bytes > unitBytesMax) break
+    fitting.push([deviceId, named])
+  }
+  return Object.fromEntries(fitting)
+}
+
 const dayMs = 86_400_000
 /** A clock that is set, or set back over midnight, must not make a receipt of minutes. */
 const periodMsMin = 3_600_000
@@ -110,7 +132,7 @@ export class ReceiptLedger {
   }
 
   /** The receipt of the period up to now. */
-  current(wallMs: number, windows: readonly string[]): Receipt {
+  current(wallMs: number, { windows, units }: Settings): Receipt {
     const { period, periodStartMs } = structuredClone(this.#saved)
     const { rows, values, messages, records } = period
     return {
@@ -118,6 +140,7 @@ export class ReceiptLedger {
       periodStart: new Date(periodStartMs ?? wallMs).toISOString(),
       periodEnd: new Date(wallMs).toISOString(),
       windows: [...windows],
+      units: unitsThatFit(units),
       rows,
       values,
       messages,
@@ -128,7 +151,7 @@ export class ReceiptLedger {
   }
 
   /** Lets time pass; gives the receipt of the day that has ended, if one has, and begins the next. */
-  tick(processingMs: number, wallMs: number, windows: readonly string[]): Receipt | undefined {
+  tick(processingMs: number, wallMs: number, settings: () => Settings): Receipt | undefined {
     const { periodStartMs, periodSinceMs } = this.#saved
     if (periodStartMs === null) {
       this.#saved.periodStartMs = wallMs
@@ -137,7 +160,7 @@ export class ReceiptLedger {
     }
     const sameDay = Math.floor(wallMs / dayMs) === Math.floor(periodStartMs / dayMs)
     if (sameDay || processingMs - periodSinceMs < periodMsMin) return undefined
-    const receipt = this.current(wallMs, windows)
+    const receipt = this.current(wallMs, settings())
     this.#saved = { ...this.#saved, period: noCounts(), periodStartMs: wallMs, periodSinceMs: processingMs }
     return receipt
   }

@@ -28,6 +28,7 @@ const savedDeviceSchema = z.strictObject({
   deviceType: z.string().optional(),
   location: z.string().optional(),
   signals: z.array(z.string()),
+  units: z.array(z.tuple([count, z.string()])),
   /** null: no row has been taken yet. */
   newestMs: z.number().nullable(),
   lastMessageMs: z.number(),
@@ -75,6 +76,7 @@ export function saveDevice(device: Device, placeOf: (plan: Plan) => number): Sav
     ...(deviceType === undefined ? {} : { deviceType }),
     ...(location === undefined ? {} : { location }),
     signals: [...device.signals],
+    units: [...device.units],
     newestMs: Number.isFinite(device.newestMs) ? device.newestMs : null,
     lastMessageMs: device.lastMessageMs,
     closedUpToMs: [...device.closedUpToMs],
@@ -96,6 +98,7 @@ export function restoreDevice(saved: SavedDevice, plans: readonly Plan[]): Devic
   const { deviceId, deviceType, location } = saved
   const device = new Device({ deviceId, deviceType, location }, saved.lastMessageMs)
   device.numbersOf(saved.signals, saved.signals.length)
+  for (const [signal, unit] of saved.units) device.units.set(signal, unit)
   device.newestMs = saved.newestMs ?? Number.NEGATIVE_INFINITY
   for (const [lengthMs, endMs] of saved.closedUpToMs) device.closedUpToMs.set(lengthMs, endMs)
   for (const each of saved.open) {

@@ -1,8 +1,9 @@
 import type { AggregateRecord, SignalValue } from '@weir/lib/messages'
+import type { DecodedTelemetry } from '@weir/lib/telemetry'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { windowLabel } from './window.ts'
-import { type ClosedWindow, type CoreConfig, type RowBatch, WindowCore } from './window-core.ts'
+import { type ClosedWindow, type CoreConfig, WindowCore } from './window-core.ts'
 
 /**
  * The same windows, written for plainness: every window keeps its rows, and figures are worked out in two passes when it
@@ -18,12 +19,13 @@ class BruteForce {
     this.#config = config
   }
 
-  take(batch: RowBatch, processingMs: number): void {
+  take(batch: DecodedTelemetry, processingMs: number): void {
     const device = this.#devices.get(batch.deviceId) ?? { newestMs: -1, lastMs: 0, windows: [] }
     this.#devices.set(batch.deviceId, device)
     device.lastMs = processingMs
     const shortest = Math.min(...Object.values(this.#config.windows).map(({ lengthMs }) => lengthMs))
-    for (const { timestampMs, values } of batch.rows) {
+    for (const { timestampMs, signals, values: list } of batch.rows) {
+      const values = Object.fromEntries(signals.map((signal, place) => [signal, list[place] ?? Number.NaN]))
       for (const { lengthMs, lateArrivalMs } of Object.values(this.#config.windows)) {
         const startMs = timestampMs - (timestampMs % lengthMs)
         let window = device.windows.find((each) => each.lengthMs === lengthMs && each.startMs === startMs)
@@ -126,7 +128,11 @@ const step = fc.oneof(
 type Step = { deviceId: string; rows: { stepMs: number; values: Record<string, number> }[] } | { pauseMs: number }
 
 /** Turns steps into inputs with times, and gives each to `take` or `tick`. */
-function play(steps: readonly Step[], take: (batch: RowBatch, ms: number) => void, tick: (ms: number) => void): void {
+function play(
+  steps: readonly Step[],
+  take: (batch: DecodedTelemetry, ms: number) => void,
+  tick: (ms: number) => void,
+): void {
   const reached = new Map<string, number>()
   let processingMs = 0
   for (const each of steps) {
@@ -138,9 +144,21 @@ function play(steps: readonly Step[], take: (batch: RowBatch, ms: number) => voi
     const rows = each.rows.map(({ stepMs, values }) => {
       const timestampMs = Math.max(baseMs, (reached.get(each.deviceId) ?? baseMs) + stepMs)
       reached.set(each.deviceId, timestampMs)
-      return { timestampMs, values }
+      return { timestampMs, signals: Object.keys(values), values: Object.values(values), bad: [] }
     })
-    take({ deviceId: each.deviceId, clockTrusted: true, rows }, processingMs)
+    const { deviceId } = each
+    take(
+      {
+        deviceId,
+        deviceType: undefined,
+        location: undefined,
+        clockTrusted: true,
+        part: undefined,
+        units: undefined,
+        rows,
+      },
+      processingMs,
+    )
   }
 }
 

@@ -1,11 +1,11 @@
 import type { AggregateRecord } from '@weir/lib/messages'
 import type { DecodedRow, DecodedTelemetry } from '@weir/lib/telemetry'
 import { type AggregatorConfig, lateArrivalMsMax } from './config.ts'
-import { Device, type Numbering } from './device.ts'
+import { Device } from './device.ts'
 import { makePlan, type Plan, type PlanConfig } from './plan.ts'
 import { makeRecord } from './record.ts'
 import { planKey, restoreDevice, type SavedWindows, saveDevice } from './saved.ts'
-import { OpenWindow, type WindowKind, windowStartMs } from './window.ts'
+import { type Numbering, OpenWindow, type WindowKind, windowStartMs } from './window.ts'
 
 export type CoreConfig = PlanConfig &
   Pick<
@@ -89,6 +89,20 @@ export class WindowCore {
     return this.#devices.size
   }
 
+  get windowsOpen(): number {
+    let open = 0
+    for (const device of this.#devices.values()) open += device.open.length
+    return open
+  }
+
+  /** Unit by signal, of each device whose reader has named any. */
+  *units(): Generator<readonly [deviceId: string, units: Readonly<Record<string, string>>]> {
+    for (const [deviceId, { units, signals }] of this.#devices) {
+      if (units.size === 0) continue
+      yield [deviceId, Object.fromEntries([...units].map(([signal, unit]) => [signals[signal] ?? '', unit]))]
+    }
+  }
+
   /** The window whose records account for the rows. */
   get accountingWindow(): WindowKind {
     return this.#plan.windows[0]
@@ -104,6 +118,7 @@ export class WindowCore {
     device.describe(batch.deviceType, batch.location)
     const one = countsRows(batch) ? 1 : 0
     for (const row of batch.rows) this.#takeRow(device, row, batch.clockTrusted, one, now.wallMs)
+    if (batch.units !== undefined) device.name(batch.units)
     return this.#outcome()
   }
 

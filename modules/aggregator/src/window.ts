@@ -1,5 +1,6 @@
 /** Tumbling windows on event time, aligned to 1970-01-01T00:00Z: pure arithmetic, and what an open one holds. */
 
+import type { DecodedRow } from '@weir/lib/telemetry'
 import type { Plan } from './plan.ts'
 import type { Statistics } from './statistics.ts'
 
@@ -26,6 +27,16 @@ export function windowLabel(lengthMs: number): string {
 /** First instant of the window of `lengthMs` that holds `timestampMs`. */
 export function windowStartMs(timestampMs: number, lengthMs: number): number {
   return Math.floor(timestampMs / lengthMs) * lengthMs
+}
+
+/** Stands for the number of a signal that is refused because its device has too many. */
+export const refusedSignal = -1
+
+/** Numbers for a list of signals, in its order. */
+export interface Numbering {
+  readonly numbers: readonly number[]
+  /** How many of them are `refusedSignal`. */
+  readonly refused: number
 }
 
 /** A window of one device that takes rows. It keeps the plan under which it was opened, and is finished under it. */

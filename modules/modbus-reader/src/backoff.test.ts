@@ -11,10 +11,14 @@ it('doubles from the minimum to the maximum', () => {
 
 it('stays between half the delay and the delay', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 10_000 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (failures, random) => {
-      const delayMs = backoffDelayMs(failures, limits, () => random)
-      expect(delayMs).toBeGreaterThanOrEqual(limits.retryDelayMsMin / 2)
-      expect(delayMs).toBeLessThanOrEqual(limits.retryDelayMsMax)
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 10_000 }),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (failures, random) => {
+        const delayMs = backoffDelayMs(failures, limits, () => random)
+        expect(delayMs).toBeGreaterThanOrEqual(limits.retryDelayMsMin / 2)
+        expect(delayMs).toBeLessThanOrEqual(limits.retryDelayMsMax)
+      },
+    ),
   )
 })

@@ -21,7 +21,9 @@ describe('a batch', () => {
   it('holds four polls of 250 ms for a publish interval of 1 s, even if they come a little early or late', () => {
     for (const jitterMs of [-20, 0, 20]) {
       const batch = batchOf()
-      const verdicts = [0, 250, 500, 750].map((ms, index) => batch.add('g', good(20), ms + (index === 3 ? jitterMs : 0)))
+      const verdicts = [0, 250, 500, 750].map((ms, index) =>
+        batch.add('g', good(20), ms + (index === 3 ? jitterMs : 0)),
+      )
       expect(verdicts).toEqual(['hold', 'hold', 'hold', 'publish'])
       expect(batch.take()).toHaveLength(4)
     }
@@ -99,7 +101,9 @@ describe('a batch', () => {
   })
 
   it('keeps every row with a good value, in order, whatever comes between', () => {
-    const rows = fc.array(fc.oneof(fc.double({ noNaN: true }).map(good), fc.constantFrom(bad('noAnswer'), bad('linkDown'))))
+    const rows = fc.array(
+      fc.oneof(fc.double({ noNaN: true }).map(good), fc.constantFrom(bad('noAnswer'), bad('linkDown'))),
+    )
     fc.assert(
       fc.property(rows, (all) => {
         const batch = batchOf()

@@ -41,7 +41,12 @@ const readArguments = z.strictObject({
     .min(0)
     .max(tableAddresses - 1)
     .meta({ description: 'First address, counted from 0.' }),
-  count: z.int().min(1).max(requestBitsMax).default(1).meta({ description: 'Registers (up to 125) or bits (up to 2000).' }),
+  count: z
+    .int()
+    .min(1)
+    .max(requestBitsMax)
+    .default(1)
+    .meta({ description: 'Registers (up to 125) or bits (up to 2000).' }),
 })
 type ReadArguments = z.infer<typeof readArguments>
 
@@ -52,7 +57,8 @@ function placeOf(targets: CommandTargets, { deviceId, link, unitId }: ReadArgume
   }
   const { devices } = targets.config()
   const device = Object.hasOwn(devices, deviceId) ? devices[deviceId] : undefined
-  if (device === undefined) throw failed(`no device ${deviceId}; there are ${Object.keys(devices).join(', ') || 'none'}`)
+  if (device === undefined)
+    throw failed(`no device ${deviceId}; there are ${Object.keys(devices).join(', ') || 'none'}`)
   return { link: device.link, unitId: device.unitId }
 }
 
@@ -90,7 +96,12 @@ const scanArguments = z.strictObject({
   link: id.meta({ description: 'The link to scan.' }),
   from: unitId.default(1).meta({ description: 'First unit id.' }),
   to: unitId.default(unitIdOnBusMax).meta({ description: 'Last unit id.' }),
-  timeoutMs: z.int().min(10).max(60_000).optional().meta({ description: 'Time-out for each unit. Absent: that of the link.' }),
+  timeoutMs: z
+    .int()
+    .min(10)
+    .max(60_000)
+    .optional()
+    .meta({ description: 'Time-out for each unit. Absent: that of the link.' }),
 })
 type ScanArguments = z.infer<typeof scanArguments>
 

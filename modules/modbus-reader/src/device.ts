@@ -9,7 +9,9 @@ const valuesPerMessageMax = 4000
 
 function urgentLimits(device: DeviceConfig): UrgentLimits {
   return new Map(
-    Object.entries(device.signals).flatMap(([signalId, { urgent }]) => (urgent === undefined ? [] : [[signalId, urgent]])),
+    Object.entries(device.signals).flatMap(([signalId, { urgent }]) =>
+      urgent === undefined ? [] : [[signalId, urgent]],
+    ),
   )
 }
 

@@ -1,4 +1,4 @@
-import { type DeviceConfig, lengthOf, isBitTable, type ModbusConfig, type SignalConfig } from './config.ts'
+import { type DeviceConfig, isBitTable, lengthOf, type ModbusConfig, type SignalConfig } from './config.ts'
 import { converterFor, type Field } from './decode.ts'
 import { type Item, type PlannedRequest, planRequests } from './plan.ts'
 

@@ -151,7 +151,8 @@ export class LinkRunner {
     group.rows.forEach((row, index) => {
       const device = devices[index]
       // A device that a new configuration changed during the poll takes no row of the old one.
-      if (device !== undefined && device === this.#devices.get(row.deviceId)) device.add(key, rowOf(row, polled, timestamp))
+      if (device !== undefined && device === this.#devices.get(row.deviceId))
+        device.add(key, rowOf(row, polled, timestamp))
     })
     this.#judge(group.unitId, unit, polled)
   }

@@ -1,12 +1,14 @@
-import type { Clock } from '@weir/lib/clock'
-import { sleep } from '@weir/lib/clock'
+import { type Clock, sleep } from '@weir/lib/clock'
 import { errorText } from '@weir/lib/errors'
 import { backoffDelayMs } from './backoff.ts'
 import type { LinkConfig } from './config.ts'
 import type { OpenTransport, ReadAnswer, ReadRequest, Transport } from './transport.ts'
 
 export type LinkState = 'unknown' | 'up' | 'down'
-export type LinkSettings = Pick<LinkConfig, 'timeoutMs' | 'pauseMs' | 'timeoutsMax' | 'retryDelayMsMin' | 'retryDelayMsMax'>
+export type LinkSettings = Pick<
+  LinkConfig,
+  'timeoutMs' | 'pauseMs' | 'timeoutsMax' | 'retryDelayMsMin' | 'retryDelayMsMax'
+>
 
 export interface LinkOptions {
   readonly settings: LinkSettings

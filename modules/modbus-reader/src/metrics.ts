@@ -18,8 +18,13 @@ export function readerInstruments(metrics: Metrics): Instruments {
     rows: metrics.counter('modbus_rows_total', 'Rows published'),
     values: metrics.counter('modbus_values_total', 'Good values read'),
     badValues: metrics.counter('modbus_bad_values_total', 'Values that were not good, by reason', ['reason']),
-    overruns: metrics.counter('modbus_overruns_total', 'Polls that never began because the line was too slow', ['link']),
-    failures: metrics.counter('modbus_request_failures_total', 'Requests that brought no data, by kind', ['link', 'kind']),
+    overruns: metrics.counter('modbus_overruns_total', 'Polls that never began because the line was too slow', [
+      'link',
+    ]),
+    failures: metrics.counter('modbus_request_failures_total', 'Requests that brought no data, by kind', [
+      'link',
+      'kind',
+    ]),
     requestSeconds: metrics.histogram(
       'modbus_request_seconds',
       'Time from a request to its answer',

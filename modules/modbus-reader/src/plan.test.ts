@@ -60,7 +60,10 @@ describe('planning', () => {
         for (const { table, address, count, items: inside } of planRequests(all, limits)) {
           const used = new Array<boolean>(count).fill(false)
           for (const item of inside) used.fill(true, item.address - address, item.address - address + item.length)
-          const runs = used.map((isUsed) => (isUsed ? 'x' : '.')).join('').split('x')
+          const runs = used
+            .map((isUsed) => (isUsed ? 'x' : '.'))
+            .join('')
+            .split('x')
           const gapMax = isBitTable(table) ? limits.gapBitsMax : limits.gapRegistersMax
           for (const run of runs) expect(run.length).toBeLessThanOrEqual(gapMax)
         }

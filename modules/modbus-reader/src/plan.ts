@@ -31,7 +31,12 @@ function requestOf<T extends Item>(table: Table, address: number, end: number, i
   return { table, address, count: end - address, items }
 }
 
-function planTable<T extends Item>(table: Table, items: readonly T[], gapMax: number, countMax: number): PlannedRequest<T>[] {
+function planTable<T extends Item>(
+  table: Table,
+  items: readonly T[],
+  gapMax: number,
+  countMax: number,
+): PlannedRequest<T>[] {
   const sorted = items.toSorted((a, b) => a.address - b.address || a.length - b.length)
   const requests: PlannedRequest<T>[] = []
   let taken: T[] = []

@@ -35,10 +35,10 @@ export function spreadPhases(kept: readonly number[], count: number): number[] {
   return added
 }
 
-/** The first time on the grid of `phase` and `intervalMs` that is not before `nowMs`. */
-function firstDueMs({ phase, intervalMs }: { phase: number; intervalMs: number }, nowMs: number): number {
+/** The last time on the grid of `phase` and `intervalMs` up to `nowMs`. */
+function latestOnGridMs(phase: number, intervalMs: number, nowMs: number): number {
   const phaseMs = phase * intervalMs
-  return phaseMs + Math.ceil((nowMs - phaseMs) / intervalMs) * intervalMs
+  return phaseMs + Math.floor((nowMs - phaseMs) / intervalMs) * intervalMs
 }
 
 /**
@@ -48,7 +48,7 @@ function firstDueMs({ phase, intervalMs }: { phase: number; intervalMs: number }
 export class PollSchedule {
   #entries = new Map<string, Entry>()
 
-  /** Takes `polled` as all there is. What stays keeps its grid; what is new is spread between. */
+  /** Takes `polled` as all there is. What stays keeps its grid; what is new is due at once, and then spread between. */
   update(polled: readonly Polled[], nowMs: number): void {
     const kept = polled.flatMap(({ key }) => this.#entries.get(key) ?? [])
     const added = polled.filter(({ key }) => !this.#entries.has(key))
@@ -59,7 +59,7 @@ export class PollSchedule {
     this.#entries = new Map(kept.map((entry) => [entry.key, entry]))
     added.forEach(({ key, intervalMs }, index) => {
       const phase = phases[index] ?? 0
-      this.#entries.set(key, { key, intervalMs, phase, dueMs: firstDueMs({ phase, intervalMs }, nowMs) })
+      this.#entries.set(key, { key, intervalMs, phase, dueMs: latestOnGridMs(phase, intervalMs, nowMs) })
     })
   }
 
@@ -67,7 +67,7 @@ export class PollSchedule {
   next(): Due | undefined {
     let first: Entry | undefined
     for (const entry of this.#entries.values()) if (first === undefined || entry.dueMs < first.dueMs) first = entry
-    return first
+    return first === undefined ? undefined : { key: first.key, dueMs: first.dueMs }
   }
 
   /**

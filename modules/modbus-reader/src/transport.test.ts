@@ -23,8 +23,12 @@ async function serve(onRequest: (request: Buffer, socket: Socket) => void): Prom
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-async function openTo(port: number, onClosed: (reason: string) => void = () => {}): Promise<Transport> {
-  const open = openTcp({ host: '127.0.0.1', port, connectTimeoutMs: 1000 }, systemClock)
+async function openTo(
+  port: number,
+  onClosed: (reason: string) => void = () => {},
+  host = '127.0.0.1',
+): Promise<Transport> {
+  const open = openTcp({ host, port, connectTimeoutMs: 1000 }, systemClock)
   const transport = await open(onClosed, new AbortController().signal)
   transports.push(transport)
   return transport
@@ -132,11 +136,24 @@ describe('Modbus TCP', () => {
     }
   })
 
-  it('says that nobody listens', async () => {
+  it.each(['127.0.0.1', 'localhost'])('says that nobody listens at %s', async (host) => {
     const port = await serve(() => {})
     const [server] = servers.splice(0)
     await new Promise((resolve) => server?.close(resolve))
-    await expect(openTo(port)).rejects.toMatchObject({ code: 'DEVICE_AWAY' })
+    await expect(openTo(port, () => {}, host)).rejects.toMatchObject({
+      code: 'DEVICE_AWAY',
+      message: expect.stringContaining('ECONNREFUSED'),
+    })
+  })
+
+  it('stops connecting when it is told to', async () => {
+    const stopping = new AbortController()
+    const opening = openTcp({ host: '127.0.0.1', port: await serve(() => {}), connectTimeoutMs: 60_000 }, systemClock)(
+      () => {},
+      stopping.signal,
+    )
+    stopping.abort()
+    await expect(opening).rejects.toMatchObject({ code: 'DEVICE_AWAY' })
   })
 
   it('takes an answer of another length than asked for malformed', async () => {
@@ -159,13 +176,16 @@ describe('Modbus TCP', () => {
 
   it('survives any bytes of a server, and takes none for data that was not asked for', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 4 }), async (chunks) => {
-        const port = await serve((_, socket) => {
-          for (const chunk of chunks) socket.write(chunk)
-        })
-        const answer = await (await openTo(port)).read(request, 15)
-        expect(answer.failure).toBeDefined()
-      }),
+      fc.asyncProperty(
+        fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 4 }),
+        async (chunks) => {
+          const port = await serve((_, socket) => {
+            for (const chunk of chunks) socket.write(chunk)
+          })
+          const answer = await (await openTo(port)).read(request, 15)
+          expect(answer.failure).toBeDefined()
+        },
+      ),
       { numRuns: 60 },
     )
   })
@@ -173,7 +193,10 @@ describe('Modbus TCP', () => {
   it('survives answers that are right but for some bytes', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(fc.integer({ min: 4, max: 8 }), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 4 }),
+        fc.array(fc.tuple(fc.integer({ min: 4, max: 8 }), fc.integer({ min: 0, max: 255 })), {
+          minLength: 1,
+          maxLength: 4,
+        }),
         async (changes) => {
           const port = await serve((asked, socket) => {
             const answer = answerTo(asked, [0x1234, 0x5678])

@@ -64,13 +64,25 @@ function dataBytes({ table, count }: ReadRequest): number {
   return isBitTable(table) ? Math.ceil(count / 8) : count * 2
 }
 
+/** A host with several addresses fails with one error for each, and none of its own. */
+function connectFault(error: Error): string {
+  return error instanceof AggregateError ? error.errors.map(errorText).join('; ') : error.message
+}
+
 const keepAliveDelayMs = 30_000
 /** modbus-serial counts transaction ids from 0 to 255 and then uses them again. */
 const transactionIds = 256
 
 function openSocket(host: string, port: number, timeoutMs: number, clock: Clock, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveDelayMs, signal })
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveDelayMs,
+      signal,
+    })
     const fail = (reason: string): void => {
       timer.cancel()
       socket.destroy()
@@ -78,7 +90,7 @@ function openSocket(host: string, port: number, timeoutMs: number, clock: Clock,
     }
     const timer = clock.setTimer(() => fail(`no connection within ${timeoutMs} ms`), timeoutMs)
     // Kept for the life of the socket: an error after the connection is up is followed by 'close', which says enough.
-    socket.on('error', (error) => fail(errorText(error)))
+    socket.on('error', (error) => fail(connectFault(error)))
     socket.once('connect', () => {
       timer.cancel()
       resolve(socket)
@@ -154,13 +166,17 @@ class TcpTransport implements Transport {
   #send({ unitId, table, address, count }: ReadRequest, next: (error: unknown, result: unknown) => void): void {
     switch (table) {
       case 'coil':
-        return this.#client.writeFC1(unitId, address, count, next)
+        this.#client.writeFC1(unitId, address, count, next)
+        break
       case 'discrete':
-        return this.#client.writeFC2(unitId, address, count, next)
+        this.#client.writeFC2(unitId, address, count, next)
+        break
       case 'holding':
-        return this.#client.writeFC3(unitId, address, count, next)
+        this.#client.writeFC3(unitId, address, count, next)
+        break
       case 'input':
-        return this.#client.writeFC4(unitId, address, count, next)
+        this.#client.writeFC4(unitId, address, count, next)
+        break
     }
   }
 }
@@ -171,7 +187,8 @@ function answerOf(request: ReadRequest, error: unknown, result: unknown): ReadAn
   if (!Buffer.isBuffer(data)) return { failure: 'malformed', detail: 'an answer without data' }
   const expected = dataBytes(request)
   // modbus-serial checks the frame's length, not the byte count within, by which it cuts the data.
-  if (data.length !== expected) return { failure: 'malformed', detail: `${data.length} bytes of data, expected ${expected}` }
+  if (data.length !== expected)
+    return { failure: 'malformed', detail: `${data.length} bytes of data, expected ${expected}` }
   return { data }
 }
 

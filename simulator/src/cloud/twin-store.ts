@@ -7,7 +7,7 @@ import { checkReported } from '@weir/lib/twin-limits'
 import { z } from 'zod'
 import type { TwinState } from '../upstream-link.ts'
 import { RequestError } from '../workload/http-json.ts'
-import { makePrivateFolder } from '../workload/private-files.ts'
+import { fileNameOf, makePrivateFolder } from '../workload/private-files.ts'
 
 const stateVersion = 1
 const properties = z.custom<JsonObject>((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
@@ -108,7 +108,7 @@ export class TwinStore {
   }
 
   #file(moduleId: string): string {
-    return join(this.#folder, `${encodeURIComponent(moduleId)}.json`)
+    return join(this.#folder, `${fileNameOf(moduleId)}.json`)
   }
 }
 

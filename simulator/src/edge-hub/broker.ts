@@ -1,8 +1,8 @@
-import { Aedes, type AuthenticateError, type Client, type PublishPacket } from 'aedes'
+import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '@weir/lib/clock'
 import { errorText } from '@weir/lib/errors'
 import type { Log } from '@weir/lib/log'
-import type { Duplex } from 'node:stream'
+import { Aedes, type AuthenticateError, type Client, type PublishPacket } from 'aedes'
 import type { SessionStore } from './sessions.ts'
 import { type Subscription, subscriptionOf } from './topics.ts'
 
@@ -20,13 +20,16 @@ export interface Admission {
 
 export interface BrokerEvents {
   authenticate(clientId: string, userName: string, password: string): Admission | Refusal
-  /** Ready to be sent to, with the subscriptions of its session. */
+  /** Admitted; a connection that the module had before is closed. */
   connected(connection: Connection): void
-  disconnected(moduleId: string): void
+  /** Greeted: may be sent to, with the subscriptions of its session. */
+  ready(connection: Connection): void
+  disconnected(connection: Connection): void
   subscribed(connection: Connection, subscription: Subscription): void
+  unsubscribed(connection: Connection, subscription: Subscription): void
   /** The message is acknowledged once `taken` is called; with an error the connection is closed instead. */
-  published(moduleId: string, topic: string, payload: Buffer, taken: (error: Error | undefined) => void): void
-  acknowledged(moduleId: string, packetId: number): void
+  published(connection: Connection, topic: string, payload: Buffer, taken: (error: Error | undefined) => void): void
+  acknowledged(connection: Connection, packetId: number): void
 }
 
 /** Wall clocks step: the end of a token is looked at again at the latest after this. */
@@ -85,11 +88,11 @@ export class Connection {
 const noEmitter = {
   concurrency: 0,
   on(_filter: string, _deliver: unknown, done?: () => void) {
-    if (done !== undefined) setImmediate(done)
+    done?.()
     return this
   },
   removeListener(_filter: string, _deliver: unknown, done?: () => void) {
-    if (done !== undefined) setImmediate(done)
+    done?.()
     return this
   },
   emit(_packet: unknown, done?: () => void) {
@@ -97,7 +100,7 @@ const noEmitter = {
     return this
   },
   close(done?: () => void) {
-    if (done !== undefined) setImmediate(done)
+    done?.()
     return this
   },
 }
@@ -137,21 +140,16 @@ export class Broker {
   async start(): Promise<void> {
     const aedes = this.#aedes
     await aedes.listen()
-    aedes.on('clientReady', (client) => {
-      const connection = this.#connections.get(client)
-      if (connection !== undefined) this.#events.connected(connection)
-    })
+    aedes.on('client', (client) => this.#tell(client, (connection) => this.#events.connected(connection)))
+    aedes.on('clientReady', (client) => this.#tell(client, (connection) => this.#events.ready(connection)))
     aedes.on('clientDisconnect', (client) => {
       this.#expiries.get(client)?.cancel()
-      const connection = this.#connections.get(client)
-      if (connection !== undefined) this.#events.disconnected(connection.moduleId)
+      this.#tell(client, (connection) => this.#events.disconnected(connection))
     })
     aedes.on('subscribe', (subscriptions, client) => this.#subscribed(client, subscriptions))
-    aedes.on('ack', (packet, client) => {
-      const connection = this.#connections.get(client)
-      if (connection !== undefined && packet.messageId !== undefined) {
-        this.#events.acknowledged(connection.moduleId, packet.messageId)
-      }
+    aedes.on('unsubscribe', (filters, client) => this.#unsubscribed(client, filters))
+    aedes.on('ack', ({ messageId }, client) => {
+      if (messageId !== undefined) this.#tell(client, (connection) => this.#events.acknowledged(connection, messageId))
     })
     const failed = (client: Client, error: Error): void => {
       this.#log.debug(`client ${client.id ?? 'unnamed'}: ${errorText(error)}`)
@@ -167,6 +165,11 @@ export class Broker {
 
   stop(): Promise<void> {
     return new Promise((resolve) => this.#aedes.close(resolve))
+  }
+
+  #tell(client: Client, event: (connection: Connection) => void): void {
+    const connection = this.#connections.get(client)
+    if (connection !== undefined) event(connection)
   }
 
   #authenticate(
@@ -208,7 +211,7 @@ export class Broker {
       return
     }
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
-    this.#events.published(connection.moduleId, packet.topic, payload, (error) => done(error ?? null))
+    this.#events.published(connection, packet.topic, payload, (error) => done(error ?? null))
   }
 
   #subscribed(client: Client, subscriptions: readonly { topic: string; qos: number }[]): void {
@@ -219,6 +222,15 @@ export class Broker {
       const subscription = subscriptionOf(topic, this.#deviceId, connection.moduleId)
       if (subscription === undefined) this.#log.info(`client ${client.id}: unknown subscription ${topic} is ignored`)
       else this.#events.subscribed(connection, subscription)
+    }
+  }
+  #unsubscribed(client: Client, filters: readonly string[]): void {
+    const connection = this.#connections.get(client)
+    if (connection === undefined) return
+    if (client.clean) this.#sessions.forget(client.id, filters)
+    for (const filter of filters) {
+      const subscription = subscriptionOf(filter, this.#deviceId, connection.moduleId)
+      if (subscription !== undefined) this.#events.unsubscribed(connection, subscription)
     }
   }
 }

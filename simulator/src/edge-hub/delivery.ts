@@ -21,7 +21,6 @@ export interface ModuleLink {
 }
 
 export interface DeliveryEvents {
-  sent(queued: QueuedMessage): void
   /** The module has it; `tookMs` since it was sent. */
   delivered(queued: QueuedMessage, tookMs: number): void
   timedOut(queued: QueuedMessage, retryDelayMs: number): void
@@ -88,7 +87,6 @@ export class ModuleDelivery {
     this.#lastId = queued.id
     this.#inFlight = queued
     this.#sentMs = this.#clock.monotonicMs()
-    this.#events.sent(queued)
     if (this.#link.deliver(queued, this.#packetId, again)) {
       this.#done(queued)
       this.#nextAfter(0)

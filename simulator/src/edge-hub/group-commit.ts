@@ -22,6 +22,7 @@ export class GroupCommit {
   #later: (() => void)[] = []
   #turn: NodeJS.Immediate | undefined
   #timer: Timer | undefined
+  #closed = false
 
   constructor(database: Database, clock: Clock) {
     this.#database = database
@@ -33,12 +34,17 @@ export class GroupCommit {
    * STATE_UNWRITABLE when nothing of the group was written.
    */
   write(apply: () => void, settled: (error: WeirError | undefined) => void): void {
+    if (this.#closed) {
+      settled(new WeirError('STATE_UNWRITABLE', 'edge-hub: the store is closed'))
+      return
+    }
     this.#writes.push({ apply, settled })
     this.#turn ??= setImmediate(() => this.flush())
   }
 
   /** `apply` runs in some transaction soon. Lost when the process ends before: only for what may happen again. */
   later(apply: () => void): void {
+    if (this.#closed) return
     this.#later.push(apply)
     if (this.#later.length >= laterWorksMax) this.#turn ??= setImmediate(() => this.flush())
     else this.#timer ??= this.#clock.setTimer(() => this.flush(), laterDelayMs)
@@ -46,6 +52,7 @@ export class GroupCommit {
 
   /** Writes all that waits, now. */
   flush(): void {
+    if (this.#closed) return
     if (this.#turn !== undefined) clearImmediate(this.#turn)
     this.#timer?.cancel()
     this.#turn = undefined
@@ -57,6 +64,13 @@ export class GroupCommit {
     this.#later = []
     const error = this.#commit(writes, later)
     for (const { settled } of writes) settled(error)
+  }
+
+  /** Writes all that waits; what comes later is refused. */
+  close(): void {
+    this.flush()
+    this.#closed = true
+    this.#timer?.cancel()
   }
 
   #commit(writes: readonly Write[], later: (() => void)[]): WeirError | undefined {

@@ -40,8 +40,11 @@ export class IdentityStore {
     this.#identities = after
     this.#commit.later(() => {
       this.#database.prepare('DELETE FROM identity').run()
-      const insert = this.#database.prepare('INSERT INTO identity (moduleId, generationId, primaryKey) VALUES (?, ?, ?)')
-      for (const { moduleId, generationId, primaryKey } of after.values()) insert.run(moduleId, generationId, primaryKey)
+      const insert = this.#database.prepare(
+        'INSERT INTO identity (moduleId, generationId, primaryKey) VALUES (?, ?, ?)',
+      )
+      for (const { moduleId, generationId, primaryKey } of after.values())
+        insert.run(moduleId, generationId, primaryKey)
     })
     return [...before.values()]
       .filter(({ moduleId, primaryKey }) => after.get(moduleId)?.primaryKey !== primaryKey)

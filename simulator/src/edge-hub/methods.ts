@@ -40,7 +40,13 @@ export class MethodCaller {
     this.#send = send
   }
 
-  call({ moduleId, name, payload, responseTimeoutMs, connectTimeoutMs }: MethodCall): Promise<MethodResult | MethodFailure> {
+  call({
+    moduleId,
+    name,
+    payload,
+    responseTimeoutMs,
+    connectTimeoutMs,
+  }: MethodCall): Promise<MethodResult | MethodFailure> {
     const requestId = randomUUID()
     return new Promise((resolve) => {
       let timer: Timer | undefined

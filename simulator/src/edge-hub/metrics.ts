@@ -50,7 +50,10 @@ export class HubMetrics {
     this.#gets = this.#counter('gettwin_total', 'GetTwin calls', ['source', 'id'])
     this.#reports = this.#counter('reported_properties_total', 'Reported property updates', ['target', 'id'])
     this.#methods = this.#counter('direct_methods_total', 'Direct method calls', ['from', 'to'])
-    this.#methodDuration = this.#summary('direct_method_duration_seconds', 'Time of a direct method call', ['from', 'to'])
+    this.#methodDuration = this.#summary('direct_method_duration_seconds', 'Time of a direct method call', [
+      'from',
+      'to',
+    ])
     this.#connects = this.#counter('client_connect_success_total', 'Clients that connected', ['id'])
     this.#connectFailures = this.#counter('client_connect_failed_total', 'Clients refused', ['id', 'reason'])
     this.#retries = this.#counter('operation_retry_total', 'Operations tried again', ['id', 'operation'])
@@ -71,10 +74,7 @@ export class HubMetrics {
     const labels = { from, to, from_route_output: output(message), to_route_input: input }
     this.#sent.inc({ ...labels, priority })
     this.#sendDuration.observe(labels, tookMs / 1000)
-    this.#processDuration.observe(
-      { from, to, priority },
-      Math.max(0, nowMs - tookMs - message.enqueuedMs) / 1000,
-    )
+    this.#processDuration.observe({ from, to, priority }, Math.max(0, nowMs - tookMs - message.enqueuedMs) / 1000)
   }
 
   dropped(reason: DropReason, moduleId: string, outputName: string): void {
@@ -121,7 +121,13 @@ export class HubMetrics {
   }
 
   #summary(name: string, help: string, labelNames: string[]): Summary {
-    return new Summary({ name: `edgehub_${name}`, help, labelNames, percentiles: quantiles, registers: [this.registry] })
+    return new Summary({
+      name: `edgehub_${name}`,
+      help,
+      labelNames,
+      percentiles: quantiles,
+      registers: [this.registry],
+    })
   }
 
   #queueLength(state: { lengths(): readonly QueueLength[] }): void {

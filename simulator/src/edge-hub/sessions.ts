@@ -32,6 +32,10 @@ export class SessionStore {
     for (const { topic, qos } of subscriptions) this.#of(clientId).set(topic, qos === 0 ? 0 : 1)
   }
 
+  forget(clientId: string, filters: readonly string[]): void {
+    for (const filter of filters) this.#of(clientId).delete(filter)
+  }
+
   async setup(): Promise<void> {}
 
   addSubscriptions(client: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
@@ -43,7 +47,7 @@ export class SessionStore {
   }
 
   removeSubscriptions(client: ClientId, filters: readonly string[]): Promise<void> {
-    for (const filter of filters) this.#of(client.id).delete(filter)
+    this.forget(client.id, filters)
     return this.#write(() => {
       const remove = this.#database.prepare('DELETE FROM subscription WHERE clientId = ? AND filter = ?')
       for (const filter of filters) remove.run(client.id, filter)

@@ -123,9 +123,11 @@ export class MessageStore {
   }
 
   lengths(): QueueLength[] {
-    return [...this.#queues.values()].flat().flatMap(({ target, priority, countByInput }) =>
-      Array.from(countByInput, ([input, count]) => ({ target, input, priority, count })),
-    )
+    return [...this.#queues.values()]
+      .flat()
+      .flatMap(({ target, priority, countByInput }) =>
+        Array.from(countByInput, ([input, count]) => ({ target, input, priority, count })),
+      )
   }
 
   /** Drops what expired at the head of each queue, of targets too that never fetch. Call it now and then. */
@@ -206,9 +208,7 @@ export class MessageStore {
       `SELECT id / ${queueSpan} AS number, input, count(*) AS messages, max(id) AS newest FROM delivery GROUP BY 1, 2`,
     )
     for (const row of waiting.all()) {
-      byNumber
-        .get(Number(row['number']))
-        ?.found(String(row['input']), Number(row['messages']), Number(row['newest']))
+      byNumber.get(Number(row['number']))?.found(String(row['input']), Number(row['messages']), Number(row['newest']))
     }
     return Number(this.#statements.getMeta.get('sequence')?.['value'] ?? 0)
   }

@@ -85,7 +85,7 @@ export function parsePropertyBag(bag: string): [string, string][] | undefined {
     const parts = pair.split('=')
     const [name = '', value = ''] = parts
     if (name === '' || parts.length > 2) return undefined
-    entries.push([unescape(name), unescape(value)])
+    entries.push([unescapeData(name), unescapeData(value)])
   }
   return entries
 }
@@ -176,7 +176,7 @@ function escapeData(text: string): string {
 }
 
 /** As .NET's UnescapeDataString: what is no escape sequence stays as it is. */
-function unescape(text: string): string {
+function unescapeData(text: string): string {
   if (!text.includes('%')) return text
   try {
     return decodeURIComponent(text)

@@ -91,7 +91,9 @@ export class TwinStore {
   }
 
   #welcomeTwin(moduleId: string, twin: TwinState): DesiredChange | undefined {
-    const pending = this.#database.prepare('SELECT patch FROM reportedPatch WHERE moduleId = ? ORDER BY id').all(moduleId)
+    const pending = this.#database
+      .prepare('SELECT patch FROM reportedPatch WHERE moduleId = ? ORDER BY id')
+      .all(moduleId)
     const desired = withoutServiceKeys(twin.desired)
     const before = this.get(moduleId)
     this.#set(moduleId, {

@@ -35,7 +35,7 @@ export class UpstreamPump {
   wake(): void {
     if (this.#running) return
     this.#running = true
-    this.#run().finally(() => {
+    void this.#run().finally(() => {
       this.#running = false
     })
   }
@@ -64,7 +64,9 @@ export class UpstreamPump {
 
   async #send(batch: readonly QueuedMessage[]): Promise<number> {
     const startMs = this.#clock.monotonicMs()
-    const answer = await this.#link.request({ type: 'messages', messages: batch.map(toUpstream) }).catch(() => undefined)
+    const answer = await this.#link
+      .request({ type: 'messages', messages: batch.map(toUpstream) })
+      .catch(() => undefined)
     // The link is gone: the loop ends, and begins again with the next connection.
     if (answer === undefined) return -1
     if (answer.type === 'throttled') return Math.max(1, answer.retryAfterMs)

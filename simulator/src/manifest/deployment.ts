@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type ImageReference, imageReference } from './expand.ts'
 
 /** The text of `createOptions` is split into fields of 512 characters: `createOptions`, then `createOptions01` … `07`. */
+const createOptionsPartCharacters = 512
 const createOptionsParts = ['createOptions', ...[1, 2, 3, 4, 5, 6, 7].map((part) => `createOptions0${part}`)]
 /** edgeAgent starts modules that name no order last: the largest unsigned 32-bit number. */
 const startupOrderDefault = 4_294_967_295
@@ -57,6 +58,7 @@ export interface Deployment {
   readonly modules: readonly DeployedModule[]
   /** `edgeAgent` and `edgeHub`; their desired properties are those below. */
   readonly systemModules: Readonly<Record<string, DeployedModule>>
+  /** As edgeAgent gets them: create options as text, in parts. */
   readonly edgeAgentDesired: JsonObject
   /** With the routes and the store-and-forward configuration. */
   readonly edgeHubDesired: JsonObject
@@ -93,7 +95,7 @@ export function readDeployment(manifest: JsonValue, source: string): Deployment 
     systemModules: Object.fromEntries(
       Object.entries(systemModules).map(([name, module]) => [name, read(name, module, 'systemModules')]),
     ),
-    edgeAgentDesired: agent,
+    edgeAgentDesired: withTextOptions(agent),
     edgeHubDesired: hub,
     warnings: [...sections.keys()]
       .filter((name) => name !== '$edgeAgent' && name !== '$edgeHub' && !Object.hasOwn(modules, name))
@@ -180,6 +182,28 @@ function readCreateOptions(settings: JsonObject, place: string, problems: string
     problems.push(`${place}/createOptions: is no JSON (${errorText(error)})`)
   }
   return {}
+}
+
+/** Create options of every module turned into text and split, as iotedgedev and the Azure tools send them. */
+function withTextOptions(agent: JsonObject): JsonObject {
+  const modulesOf = (section: JsonValue | undefined): JsonObject =>
+    Object.fromEntries(
+      Object.entries(asObject(section) ?? {}).map(([name, module]) => {
+        const settings = asObject(asObject(module)?.['settings'])
+        const options = settings?.['createOptions']
+        if (!isJsonObject(module) || settings === undefined || !isJsonObject(options)) return [name, module]
+        return [name, { ...module, settings: { ...settings, ...splitOptions(JSON.stringify(options)) } }]
+      }),
+    )
+  return { ...agent, systemModules: modulesOf(agent['systemModules']), modules: modulesOf(agent['modules']) }
+}
+
+function splitOptions(options: string): JsonObject {
+  const parts = createOptionsParts.map((key, index) => {
+    const at = index * createOptionsPartCharacters
+    return [key, options.slice(at, at + createOptionsPartCharacters)] as const
+  })
+  return Object.fromEntries(parts.filter(([, part]) => part !== ''))
 }
 
 /** Docker's `Env`: `NAME=value`, or `NAME` alone for an empty one. */

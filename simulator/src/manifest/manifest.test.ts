@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { mergePatch } from '@weir/lib/json'
+import { checkReported } from '@weir/lib/twin-limits'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readDeployment } from './deployment.ts'
 import { expandVariables, imageReference } from './expand.ts'
@@ -33,6 +34,8 @@ describe('the manifests of this repository', () => {
       const deployment = loadDeployment(join(root, file), {})
       expect(deployment.modules.length).toBeGreaterThan(3)
       expect(deployment.warnings).toEqual([])
+      expect(checkReported(deployment.edgeAgentDesired, {})).toBeUndefined()
+      expect(checkReported(deployment.edgeHubDesired, {})).toBeUndefined()
       for (const { name } of deployment.modules) expect(deployment.folders.get(name)).toBe(join(root, 'modules', name))
       expect(Object.keys(deployment.systemModules)).toEqual(['edgeAgent', 'edgeHub'])
       expect(deployment.edgeHubDesired['routes']).toBeTypeOf('object')
@@ -76,6 +79,18 @@ describe('reading a deployment', () => {
     const [module] = readDeployment(manifest({ settings: { image: 'i', ...parts } }), 'm.json').modules
     expect(module?.createOptionsEnv['LONG']).toHaveLength(1200)
     expect(module?.createOptions['HostConfig']).toEqual({ Memory: 1 })
+  })
+
+  test('gives edgeAgent create options as text, in parts that make the whole again', () => {
+    const options = { Labels: { 'a.b': 'x'.repeat(1200) } }
+    const { edgeAgentDesired } = readDeployment(
+      manifest({ settings: { image: 'i', createOptions: options } }),
+      'm.json',
+    )
+    expect(checkReported(edgeAgentDesired, {})).toBeUndefined()
+    const again = manifest({})
+    again.modulesContent.$edgeAgent['properties.desired'] = edgeAgentDesired
+    expect(readDeployment(again, 'm.json').modules[0]?.createOptions).toEqual(options)
   })
 
   test('takes the older moduleContent, and content around either', () => {

@@ -353,7 +353,10 @@ function comparisonHint(node: BinaryNode, left: Typed, right: Typed, context: Co
   const [leftText, rightText] = [textOf(node.left, context), textOf(node.right, context)]
   const other = left.kind === 'null' || left.kind === 'undefined' ? rightText : leftText
   if (kinds.includes('null')) return `write is_null(${other})`
-  if (kinds.includes('undefined')) return `write NOT is_defined(${other})`
+  if (kinds.includes('undefined')) {
+    const odd = left.kind === 'undefined' ? leftText : rightText
+    return odd === 'undefined' ? `write NOT is_defined(${other})` : `'${odd}' has no value: write it in another way`
+  }
   if (kinds.includes('text') && kinds.includes('number')) {
     return inNumbers(node, left, right, context)
   }

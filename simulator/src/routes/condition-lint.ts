@@ -132,7 +132,8 @@ function remarkOnComparison(
       },
     ]
   }
-  const isGreater = operator.startsWith('>') ? isBodyPath(left) : operator.startsWith('<') && isBodyPath(right)
+  const greaterSide = { '>': left, '>=': left, '<': right, '<=': right }[operator as string]
+  const isGreater = greaterSide !== undefined && isBodyPath(greaterSide)
   const numberSide = isBodyPath(left) ? right : left
   if (body?.type !== 'system' || !isGreater || !isNumber(numberSide) || testsNumber.has(body.name)) return []
   return [

@@ -82,13 +82,13 @@ export function runVectors(file: unknown): VectorResult {
 
 function readSections(file: unknown): [string, Section][] {
   if (typeof file !== 'object' || file === null) throw refuse('expected an object of sections')
-  return Object.entries(file)
-    .filter(([, content]) => typeof content === 'object' && content !== null)
+  return Object.entries(file as Record<string, unknown>)
+    .filter((entry): entry is [string, object] => typeof entry[1] === 'object' && entry[1] !== null)
     .map(([name, content]) => {
       const section = sectionSchema.safeParse(content)
       if (!section.success) throw refuse(`section ${name}: ${z.prettifyError(section.error)}`)
-      const unknown = Object.keys(content).find((key) => Array.isArray(content[key]) && !(key in section.data))
-      if (unknown !== undefined) throw refuse(`section ${name}: the list '${unknown}' is none that can be run`)
+      const unknown = Object.entries(content).find(([key, value]) => Array.isArray(value) && !(key in section.data))
+      if (unknown !== undefined) throw refuse(`section ${name}: the list '${unknown[0]}' is none that can be run`)
       return [name, section.data]
     })
 }

@@ -37,12 +37,12 @@ function watch(): AlertWatch {
   )
 }
 
-test('an alert is shown with its value and the time since the register changed', () => {
+test('an alert is shown with the time since the register changed', () => {
   const alerts = watch()
   expect(alerts.take(message(raised))).toMatchObject({
-    subject: 'oven-1/temperature',
-    value: '80.41 °C',
+    alertType: 'HIGH_TEMPERATURE',
     state: 'active',
+    explanation: 'It rose.',
     latencyMs: 300,
   })
   expect(alerts.latenciesMs).toEqual([300])
@@ -62,10 +62,10 @@ test('only alerts that are raised, and each once, count for the latency', () => 
   ])
 })
 
-test('an alert about a device as a whole has no value and no latency', () => {
+test('an alert about a device as a whole has no latency', () => {
   const { signal, value, unit, ...device } = raised
   expect([signal, value, unit]).toEqual(['temperature', 80.41, '°C'])
-  expect(watch().take(message(device))).toMatchObject({ subject: 'oven-1', value: '', latencyMs: undefined })
+  expect(watch().take(message(device))).toMatchObject({ alertId: 'one', latencyMs: undefined })
 })
 
 test('other messages and malformed alerts are passed over', () => {

@@ -12,18 +12,8 @@ const alertsMax = 100
 const stampToleranceMs = 100
 
 function viewOf(alert: Alert, latencyMs: number | undefined): AlertView {
-  const { signal, value, unit, deviceId } = alert
-  return {
-    alertId: alert.alertId,
-    alertType: alert.alertType,
-    severity: alert.severity,
-    state: alert.state,
-    subject: signal === undefined ? deviceId : `${deviceId}/${signal}`,
-    value: value === undefined ? '' : `${value}${unit === undefined ? '' : ` ${unit}`}`,
-    timestamp: alert.timestamp,
-    explanation: alert.explanation,
-    latencyMs,
-  }
+  const { alertId, alertType, severity, state, timestamp, explanation } = alert
+  return { alertId, alertType, severity, state, timestamp, explanation, latencyMs }
 }
 
 /** Alerts as they reach the hub stand-in, and how long each took from the register's change. */

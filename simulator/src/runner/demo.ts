@@ -7,6 +7,7 @@ import type { PlantAddress } from '../plant/plant.ts'
 
 export const readerName = 'modbus-reader'
 export const aggregatorName = 'aggregator'
+export const detectorName = 'anomaly-detector'
 
 /** Fast polls, and windows short enough to see several of them close. */
 export const demoOverlays: readonly TwinOverlay[] = [

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Clock } from '@weir/lib/clock'
 import { WeirError } from '@weir/lib/errors'
 import { noTraffic, type Traffic } from '@weir/lib/meter'
-import type { EdgeHubCounters, EdgeHubSettings, FromEdgeHubControl, ToEdgeHub } from '../edge-hub-control.ts'
+import type { EdgeHubCounters, FromEdgeHubControl, ToEdgeHub } from '../edge-hub-control.ts'
 
 export type Listening = Extract<FromEdgeHubControl, { type: 'listening' }>
 
@@ -92,9 +92,4 @@ export class EdgeHubProcess {
   #say(message: ToEdgeHub): void {
     if (this.#child?.connected === true) this.#child.send(message, () => undefined)
   }
-}
-
-/** The environment of the edge hub's process. */
-export function edgeHubEnvironment(settings: EdgeHubSettings): Record<string, string> {
-  return { WEIR_EDGE_HUB: JSON.stringify(settings) }
 }

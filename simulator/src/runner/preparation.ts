@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Clock } from '@weir/lib/clock'
 import { WeirError } from '@weir/lib/errors'
+import type { JsonObject } from '@weir/lib/json'
 import { type LoadedDeployment, loadDeployment } from '../manifest/load.ts'
 import { readTwinOverlay } from '../manifest/overlay.ts'
 import { startCsvPlant } from '../plant/csv-plant.ts'
@@ -24,7 +25,7 @@ import { counted } from './text.ts'
 export interface Preparation {
   /** The manifest with the settings of this run laid over it. */
   readonly deployment: LoadedDeployment
-  /** The manifest as it is, with `--twin` files: what a gateway would run. */
+  /** The settings that a gateway would run with: those of the manifest, on the devices of the plant. */
   readonly production: LoadedDeployment
   readonly plant: Plant | undefined
   /** One line about the plant. */
@@ -51,6 +52,11 @@ function requireReader(deployment: LoadedDeployment, plant: string): void {
   }
 }
 
+function intervalsOf(reader: JsonObject | undefined): JsonObject {
+  const names = ['pollIntervalMs', 'publishIntervalMs'].filter((name) => reader?.[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, reader?.[name] ?? null]))
+}
+
 /**
  * Loads the manifest and starts the plant that the options ask for.
  * Throws CONFIG_REFUSED naming the option or the part of the manifest that does not fit.
@@ -59,16 +65,16 @@ export async function prepare(options: RunOptions, clock: Clock): Promise<Prepar
   const file = options.manifestFile ?? manifestDefault
   const manifest = load(file)
   const twins = options.twinFiles.map(({ module, file: twin }) => readTwinOverlay(module, twin))
-  const production = laidOver(manifest, twins)
-  const without = { production, notes: manifest.warnings }
+  const without = { production: manifest, notes: manifest.warnings }
   if (options.plant === 'none') {
-    return { ...without, deployment: production, plant: undefined, subject: 'real devices, settings of the manifest' }
+    const deployment = laidOver(manifest, twins)
+    return { ...without, deployment, plant: undefined, subject: 'real devices, settings of the manifest' }
   }
   if (options.plant === 'default') {
     if (options.manifestFile !== undefined && desiredOf(manifest, readerName) === undefined) {
       return {
         ...without,
-        deployment: production,
+        deployment: laidOver(manifest, twins),
         plant: undefined,
         subject: `no plant: no ${readerName} in the manifest`,
       }
@@ -87,7 +93,10 @@ export async function prepare(options: RunOptions, clock: Clock): Promise<Prepar
   const configured = withDesired(laidOver(manifest, windows), readerName, readerDesired)
   const notes = left.length === 0 ? [] : [`${options.plant}: columns without numbers are left out: ${left.join(', ')}`]
   return {
-    production: withDesired(production, readerName, { ...readerDesired, pollIntervalMs: 1000 }),
+    production: withDesired(manifest, readerName, {
+      ...readerDesired,
+      ...intervalsOf(desiredOf(manifest, readerName)),
+    }),
     notes: [...manifest.warnings, ...notes],
     deployment: laidOver(configured, [linksOverlay(plant.addresses), ...twins]),
     plant,

@@ -34,7 +34,7 @@ function module(name: string, program: string, over: Partial<ModuleProcess> = {}
   return {
     name,
     nodeArguments: [file],
-    environment: { GREETING: 'hello' },
+    environment: () => ({ GREETING: 'hello' }),
     restartPolicy: 'always',
     startupOrder: 1,
     status: 'running',

@@ -17,7 +17,8 @@ export interface ModuleProcess {
   readonly name: string
   /** Arguments of Node: flags, the file, its own arguments. */
   readonly nodeArguments: readonly string[]
-  readonly environment: Readonly<Record<string, string>>
+  /** Asked for at each start. */
+  environment(): Readonly<Record<string, string>>
   readonly restartPolicy: RestartPolicy
   /** Lower starts earlier. */
   readonly startupOrder: number
@@ -182,7 +183,7 @@ export class Supervisor {
       // A group of its own: Ctrl-C in the terminal reaches the runner alone, which ends the modules in order.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', ...(module.onSpawn === undefined ? [] : ['ipc' as const])],
-      env: { ...module.environment },
+      env: module.environment(),
     })
     managed.child = child
     managed.state = 'running'

@@ -41,16 +41,15 @@ const state: ViewState = {
       alertType: 'HIGH_TEMPERATURE',
       severity: 'high',
       state: 'active',
-      subject: 'oven-1/temperature',
-      value: '80.4 °C',
       timestamp: '2026-01-01T10:20:30.400Z',
-      explanation: 'temperature of oven-1 rose above 80.',
+      explanation: 'oven-1 temperature 80.4 °C, above the limit 80 °C',
       latencyMs: 212.4,
     },
   ],
   alertsRaised: 1,
   receipt,
   production: undefined,
+  notices: ['aggregator started again'],
   hints: ['npx weir modules'],
 }
 
@@ -64,12 +63,11 @@ describe('the view', () => {
     expect(text).toMatch(/modbus-reader +running +0 +81.2 MB +4 %/)
     expect(text).toMatch(/aggregator +connecting/)
     expect(text).toMatch(/anomaly-detector +backoff +2 +- +- +last ended by SIGKILL/)
-    expect(text).toContain(
-      '10:20:30 HIGH_TEMPERATURE high: oven-1/temperature 80.4 °C. temperature of oven-1 rose above 80.',
-    )
+    expect(text).toContain('10:20:30 HIGH_TEMPERATURE high: oven-1 temperature 80.4 °C, above the limit 80 °C')
     expect(text).toContain('receipt: polls 250 ms, publishes 1 s, windows 15 s')
     expect(text).toMatch(/against one message a row +960 → 6, 99.4 % less +412 kB → 12.0 kB, 97.1 % less/)
     expect(text).toMatch(/against the readers' messages +240 → 6, 97.5 % less +241 kB → 12.0 kB, 95.0 % less/)
+    expect(text).toContain('\naggregator started again\n')
     expect(text).not.toContain('simulated hour')
   })
 
@@ -117,7 +115,7 @@ test('an alert that is over says so', () => {
   const [alert] = state.alerts
   if (alert === undefined) throw new Error('no alert')
   expect(alertText({ ...alert, state: 'normal', latencyMs: undefined })).toBe(
-    '10:20:30 HIGH_TEMPERATURE back to normal: oven-1/temperature 80.4 °C. temperature of oven-1 rose above 80.',
+    '10:20:30 HIGH_TEMPERATURE back to normal: oven-1 temperature 80.4 °C, above the limit 80 °C',
   )
 })
 

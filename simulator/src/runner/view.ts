@@ -17,10 +17,6 @@ export interface AlertView {
   readonly alertType: string
   readonly severity: Severity
   readonly state: 'active' | 'normal'
-  /** `device/signal`, or the device alone. */
-  readonly subject: string
-  /** Value with its unit. */
-  readonly value: string
   readonly timestamp: string
   readonly explanation: string
   readonly latencyMs: number | undefined
@@ -48,6 +44,8 @@ export interface ViewState {
   readonly receipt: ReceiptView
   /** What the manifest's own settings save, computed; undefined until it is. */
   readonly production: ReceiptView | undefined
+  /** What happened, newest first. */
+  readonly notices: readonly string[]
   readonly hints: readonly string[]
 }
 
@@ -96,12 +94,12 @@ function moduleLines(modules: readonly ModuleView[]): Line[] {
   ]
 }
 
-/** One line for people: `14:03:22 HIGH_TEMPERATURE high oven-1/temperature 80.4 °C: explanation (212 ms …)`. */
+/** One line for people: `14:03:22 HIGH_TEMPERATURE high: oven-1 temperature 80.4 °C, above … (at the hub 212 ms …)`. */
 export function alertText(alert: AlertView): string {
   const latency =
     alert.latencyMs === undefined ? '' : ` (at the hub ${Math.round(alert.latencyMs)} ms after the register changed)`
   const state = alert.state === 'active' ? alert.severity : 'back to normal'
-  return `${alert.timestamp.slice(11, 19)} ${alert.alertType} ${state}: ${alert.subject} ${alert.value}. ${alert.explanation}${latency}`
+  return `${alert.timestamp.slice(11, 19)} ${alert.alertType} ${state}: ${alert.explanation}${latency}`
 }
 
 function alertLines(alerts: readonly AlertView[], raised: number, most: number): Line[] {
@@ -145,6 +143,9 @@ function receiptView(title: string, receipt: ReceiptView): Line[] {
   )
 }
 
+const alertsShown = 4
+const noticesShown = 4
+
 export const productionTitle = "the manifest's own settings, computed over 1 simulated hour"
 
 function cut({ text, paint }: Line, size: ViewSize): string {
@@ -163,10 +164,12 @@ export function viewLines(state: ViewState, size: ViewSize): string[] {
     line(''),
     ...moduleLines(state.modules),
     line(''),
-    ...alertLines(state.alerts, state.alertsRaised, 4),
+    ...alertLines(state.alerts, state.alertsRaised, alertsShown),
     line(''),
     ...receiptView('receipt', state.receipt),
     ...(state.production === undefined ? [] : receiptView(productionTitle, state.production)),
+    line(''),
+    ...state.notices.slice(0, noticesShown).map((notice) => line(notice)),
     line(''),
     ...state.hints.map((hint) => line(hint, 'dim')),
   ]

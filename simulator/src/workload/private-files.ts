@@ -13,3 +13,8 @@ export function writePrivateFile(file: string, text: string): void {
   makePrivateFolder(dirname(file))
   writeFileAtomic(file, text)
 }
+
+/** File name for any id: what a path could take for its own is escaped. */
+export function fileNameOf(id: string): string {
+  return encodeURIComponent(id).replace(/^\.+/, (dots) => '%2E'.repeat(dots.length))
+}

@@ -1,0 +1,2 @@
+import { benchJournal } from '/work/main/bench/journal.ts'
+console.log(await benchJournal())

@@ -1,0 +1,4 @@
+import { runModule } from '@weir/lib/host'
+import { aggregator } from './module.ts'
+
+await runModule(aggregator)

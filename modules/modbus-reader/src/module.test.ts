@@ -1,0 +1,389 @@
+import { sleep } from '@weir/lib/clock'
+import { eventSchema, type ReaderEvent, type Row, telemetrySchema } from '@weir/lib/messages'
+import type { ModuleInstance } from '@weir/lib/module'
+import { runCommand, testContext } from '@weir/lib/test-context'
+import { describe, expect, it } from 'vitest'
+import { type ModbusConfig, modbusConfig } from './config.ts'
+import { startReader } from './module.ts'
+import type { ReadAnswer, ReadRequest } from './transport.ts'
+
+const timeout: ReadAnswer = { failure: 'timeout', detail: 'no answer within 1000 ms' }
+const refused: ReadAnswer = { failure: 'exception', detail: 'Illegal data address', exceptionCode: 2 }
+
+function registers(...values: number[]): ReadAnswer {
+  const data = Buffer.alloc(values.length * 2)
+  values.forEach((value, index) => {
+    data.writeUInt16BE(value, index * 2)
+  })
+  return { data }
+}
+
+const signal = { table: 'holding', address: 0, type: 'uint16' }
+const baseConfig = {
+  publishIntervalMs: 1000,
+  pollIntervalMs: 250,
+  links: { 'hall-1': { transport: 'tcp', host: 'plc-1' }, 'hall-2': { transport: 'tcp', host: 'plc-2' } },
+  devices: {
+    'press-4': { link: 'hall-1', unitId: 1, signals: { temperature: { ...signal, urgent: { above: 80 } } } },
+    'mill-3': { link: 'hall-2', unitId: 3, deviceType: 'mill', signals: { speed: signal } },
+  },
+}
+
+function configOf(change: object = {}): ModbusConfig {
+  return modbusConfig.schema.parse({ ...baseConfig, ...change })
+}
+
+/** A reader on links that answer what the test says, on a clock that the test moves. */
+function startBench(config = configOf()) {
+  const context = testContext({ module: 'modbus-reader' })
+  const opened: string[] = []
+  const closed: string[] = []
+  const asked: (ReadRequest & { host: string })[] = []
+  const bench = {
+    answer: (_: ReadRequest, __: string): ReadAnswer => registers(20),
+    canOpen: (_: string) => true,
+    answerMs: 0,
+  }
+  // Off the grid, so that whole seconds hold whole numbers of polls.
+  context.clock.advance(5)
+  const reader: ModuleInstance<ModbusConfig> = startReader(context, config, {
+    random: () => 0.999_999,
+    open:
+      ({ host }) =>
+      () => {
+        opened.push(host)
+        if (!bench.canOpen(host)) return Promise.reject(new Error('connection refused'))
+        return Promise.resolve({
+          read: async (request) => {
+            asked.push({ ...request, host })
+            if (bench.answerMs > 0) await sleep(context.clock, bench.answerMs)
+            return bench.answer(request, host)
+          },
+          close: () => closed.push(host),
+        })
+      },
+  })
+  /** Lets time pass in small steps, with all that follows from each. */
+  const pass = async (milliseconds: number) => {
+    for (let ms = 0; ms < milliseconds; ms += 10) {
+      context.clock.advance(10)
+      await new Promise(setImmediate)
+    }
+  }
+  const messages = (deviceId: string) =>
+    context.published
+      .filter(({ messageType, properties }) => messageType === 'telemetry' && properties['deviceId'] === deviceId)
+      .map(({ body, urgent }) => ({ ...telemetrySchema.parse(JSON.parse(body.toString())), urgent }))
+  const rows = (deviceId: string): Row[] => messages(deviceId).flatMap(({ readings }) => readings)
+  const events = (): ReaderEvent[] =>
+    context.published
+      .filter(({ messageType }) => messageType === 'event')
+      .map(({ body }) => eventSchema.parse(JSON.parse(body.toString())))
+  return { ...context, context, bench, reader, opened, closed, asked, pass, messages, rows, events }
+}
+
+function intervalsMs(rows: readonly Row[]): number[] {
+  const timesMs = rows.map(({ timestamp }) => Date.parse(timestamp))
+  return timesMs.slice(1).map((ms, index) => ms - (timesMs[index] ?? Number.NaN))
+}
+
+describe('the reader', () => {
+  it('polls at once, then on the interval, and publishes the rows of a publish interval in one message', async () => {
+    const { pass, messages, rows, asked } = startBench()
+    await pass(4000)
+    expect(asked.filter(({ host }) => host === 'plc-1').length).toBe(17)
+    expect(messages('press-4').map(({ readings }) => readings.length)).toEqual([4, 4, 4, 4])
+    expect(messages('mill-3')[0]).toMatchObject({ deviceType: 'mill' })
+    expect(new Set(intervalsMs(rows('press-4')).slice(1))).toEqual(new Set([250]))
+  })
+
+  it('reports links and units as they come up, once', async () => {
+    const { pass, events } = startBench()
+    await pass(2000)
+    expect(events().map(({ kind, link, deviceId }) => [kind, link, deviceId])).toEqual([
+      ['linkUp', 'hall-1', undefined],
+      ['linkUp', 'hall-2', undefined],
+      ['unitUp', 'hall-1', 'press-4'],
+      ['unitUp', 'hall-2', 'mill-3'],
+    ])
+  })
+
+  it('publishes at once, ahead of all else, when a value crosses its urgent limit, either way', async () => {
+    const { pass, messages, bench } = startBench()
+    await pass(900)
+    const before = messages('press-4').length
+    bench.answer = () => registers(81)
+    await pass(250)
+    expect(messages('press-4').slice(before)).toMatchObject([
+      { urgent: true, readings: [{ values: { temperature: 81 } }] },
+    ])
+    await pass(500)
+    expect(messages('press-4')).toHaveLength(before + 1)
+    bench.answer = () => registers(79)
+    await pass(250)
+    expect(messages('press-4').at(-1)).toMatchObject({ urgent: true })
+  })
+
+  it('sends one row per change for a unit that is away, says so once, and asks it ever less', async () => {
+    const { pass, rows, events, bench, asked } = startBench()
+    await pass(900)
+    bench.answer = ({ unitId }) => (unitId === 1 ? timeout : registers(5))
+    const before = rows('press-4').length
+    const askedBefore = asked.length
+    await pass(60_000)
+    expect(rows('press-4').slice(before)).toMatchObject([{ values: {}, quality: { temperature: 'noAnswer' } }])
+    expect(events().filter(({ kind }) => kind === 'unitDown')).toMatchObject([
+      {
+        link: 'hall-1',
+        deviceId: 'press-4',
+        detail: expect.stringContaining('press-4 (unit 1 on link hall-1) does not answer'),
+      },
+    ])
+    expect(asked.slice(askedBefore).filter(({ host }) => host === 'plc-1').length).toBeLessThan(15)
+    bench.answer = () => registers(20)
+    await pass(31_000)
+    expect(rows('press-4').at(-1)).toMatchObject({ values: { temperature: 20 } })
+    expect(events().at(-1)).toMatchObject({ kind: 'unitUp', deviceId: 'press-4' })
+  })
+
+  it('reports a link that is down, and its devices, once; and their return', async () => {
+    const { pass, rows, events, bench, reader } = startBench()
+    bench.canOpen = (host) => host !== 'plc-1'
+    await pass(20_000)
+    expect(rows('press-4')).toMatchObject([{ values: {}, quality: { temperature: 'linkDown' } }])
+    expect(rows('mill-3').length).toBeGreaterThan(70)
+    expect(reader.status()).toMatchObject({
+      overruns: 0,
+      links: { 'hall-1': 'down: connection refused; 0 of 1 units answer', 'hall-2': 'up; 1 of 1 units answer' },
+    })
+    bench.canOpen = () => true
+    await pass(31_000)
+    expect(rows('press-4').at(-1)).toMatchObject({ values: { temperature: 20 } })
+    expect(events().map(({ kind, link }) => `${kind} ${link}`)).toEqual([
+      'linkDown hall-1',
+      'linkUp hall-2',
+      'unitDown hall-1',
+      'unitUp hall-2',
+      'linkUp hall-1',
+      'unitUp hall-1',
+    ])
+  })
+
+  it('reports a unit that refuses as up, and what it refuses as bad', async () => {
+    const { pass, rows, events, bench } = startBench()
+    bench.answer = () => refused
+    await pass(2000)
+    expect(rows('press-4')).toMatchObject([{ quality: { temperature: 'notFound' } }])
+    expect(events().map(({ kind }) => kind)).toEqual(['linkUp', 'linkUp', 'unitUp', 'unitUp'])
+  })
+
+  it('counts and logs answers that do not fit, and goes on', async () => {
+    const { pass, rejected, bench, failures, rows, metrics } = startBench()
+    await pass(500)
+    bench.answer = () => ({ failure: 'malformed', detail: '1 bytes of data, expected 2' })
+    await pass(500)
+    bench.answer = () => registers(20)
+    await pass(3000)
+    expect(rejected.get('answerMalformed')?.[0]).toContain('1 bytes of data')
+    expect(metrics.value('modbus_request_failures_total', { link: 'hall-1', kind: 'malformed' })).toBeGreaterThan(0)
+    expect(failures).toEqual([])
+    expect(rows('press-4').at(-1)).toMatchObject({ values: { temperature: 20 } })
+  })
+
+  it('on a line that is too slow polls less often, and counts what it left out', async () => {
+    const { pass, reader, bench, asked } = startBench()
+    await pass(900)
+    bench.answerMs = 600
+    const before = asked.length
+    await pass(6000)
+    expect(asked.length - before).toBe(2 * 10)
+    const { overruns } = reader.status()
+    expect(overruns).toBeGreaterThan(20)
+    expect(overruns).toBeLessThan(30)
+  })
+
+  it('does not count polls as overruns that a silent unit misses', async () => {
+    const { pass, reader, bench } = startBench()
+    await pass(900)
+    bench.answerMs = 600
+    bench.answer = () => timeout
+    await pass(6000)
+    expect(reader.status()).toMatchObject({ overruns: 0 })
+  })
+
+  it('takes nothing from an answer that comes after it stopped', async () => {
+    const { pass, reader, rows, bench } = startBench()
+    bench.answerMs = 100
+    await pass(50)
+    await reader.stop()
+    await pass(3000)
+    expect(rows('press-4')).toEqual([])
+    expect(reader.status()).toMatchObject({ polls: 0 })
+  })
+
+  it('tells of each device in a unit that stops answering', async () => {
+    const { pass, events, bench } = startBench(
+      configOf({
+        devices: { ...baseConfig.devices, twin: { ...baseConfig.devices['press-4'], signals: { x: signal } } },
+      }),
+    )
+    await pass(900)
+    bench.answer = () => timeout
+    await pass(2000)
+    const down = events().filter(({ kind }) => kind === 'unitDown')
+    expect(down.map(({ deviceId }) => deviceId).toSorted()).toEqual(['mill-3', 'press-4', 'twin'])
+  })
+
+  it('marks rows of a clock that was never set', async () => {
+    const { pass, context, messages } = startBench()
+    context.clock.step(Date.UTC(1970, 0, 1) - context.clock.nowMs())
+    await pass(1000)
+    expect(messages('press-4')[0]).toMatchObject({ clockTrusted: false })
+  })
+
+  it('counts what it did', async () => {
+    const { pass, reader, metrics } = startBench()
+    await pass(900)
+    const { polls, rows, values } = reader.status()
+    expect([polls, values]).toEqual([8, 8])
+    expect(rows).toBe(8)
+    expect(metrics.value('modbus_polls_total', { link: 'hall-1' })).toBe(4)
+    expect(metrics.value('modbus_request_seconds', { link: 'hall-1' })).toBe(4)
+  })
+
+  it('sends what it holds when it stops, and nothing after', async () => {
+    const { pass, reader, rows, closed, events } = startBench()
+    await pass(500)
+    const before = events().length
+    await reader.stop()
+    expect(rows('press-4').length).toBe(3)
+    await pass(1000)
+    expect(rows('press-4').length).toBe(3)
+    expect(closed.toSorted()).toEqual(['plc-1', 'plc-2'])
+    expect(events()).toHaveLength(before)
+  })
+})
+
+describe('a new configuration', () => {
+  it('disturbs neither the links nor the devices that it does not change', async () => {
+    const { pass, reader, opened, closed, rows, asked } = startBench()
+    await pass(2000)
+    const devices = {
+      ...baseConfig.devices,
+      'press-5': { link: 'hall-1', unitId: 5, signals: { temperature: signal } },
+    }
+    reader.apply(configOf({ devices }))
+    await pass(2000)
+    expect(opened).toEqual(['plc-1', 'plc-2'])
+    expect(closed).toEqual([])
+    expect(new Set(intervalsMs(rows('press-4')).slice(1))).toEqual(new Set([250]))
+    expect(asked.some(({ unitId }) => unitId === 5)).toBe(true)
+  })
+
+  it('with other settings of a link opens that one anew, and no other', async () => {
+    const { pass, reader, opened, closed, asked } = startBench()
+    await pass(1000)
+    reader.apply(configOf({ links: { ...baseConfig.links, 'hall-2': { transport: 'tcp', host: 'plc-9' } } }))
+    await pass(1000)
+    expect(opened).toEqual(['plc-1', 'plc-2', 'plc-9'])
+    expect(closed).toEqual(['plc-2'])
+    expect(asked.filter(({ host }) => host === 'plc-9')).toHaveLength(5)
+    expect(asked.filter(({ host }) => host === 'plc-1')).toHaveLength(9)
+  })
+
+  it('without a device sends what was held of it and asks it no more', async () => {
+    const { pass, reader, rows, asked } = startBench()
+    await pass(600)
+    reader.apply(configOf({ devices: { 'mill-3': baseConfig.devices['mill-3'] } }))
+    const askedBefore = asked.filter(({ host }) => host === 'plc-1').length
+    expect(rows('press-4')).toHaveLength(askedBefore)
+    await pass(1000)
+    expect(asked.filter(({ host }) => host === 'plc-1')).toHaveLength(askedBefore)
+  })
+
+  it('with another poll interval polls on it', async () => {
+    const { pass, reader, asked } = startBench()
+    await pass(1000)
+    reader.apply(configOf({ pollIntervalMs: 100 }))
+    const before = asked.length
+    await pass(1000)
+    expect(asked.length - before).toBe(22)
+  })
+})
+
+describe('commands', () => {
+  it('read shows raw registers in their usual forms', async () => {
+    const { reader, bench, asked } = startBench()
+    bench.answer = ({ address }) => (address === 100 ? registers(65_534, 7) : registers(20))
+    const input = { deviceId: 'press-4', table: 'holding', address: 100, count: 2 }
+    expect(await runCommand(reader.commands, 'read', input)).toEqual([
+      { address: 100, hex: 'fffe', uint16: 65_534, int16: -2 },
+      { address: 101, hex: '0007', uint16: 7, int16: 7 },
+    ])
+    expect(asked.at(-1)).toMatchObject({ host: 'plc-1', unitId: 1 })
+  })
+
+  it('read shows bits', async () => {
+    const { reader, bench } = startBench()
+    bench.answer = ({ table }) => (table === 'coil' ? { data: Buffer.from([0b101]) } : registers(20))
+    const input = { link: 'hall-2', unitId: 3, table: 'coil', address: 8, count: 3 }
+    expect(await runCommand(reader.commands, 'read', input)).toEqual([
+      { address: 8, value: true },
+      { address: 9, value: false },
+      { address: 10, value: true },
+    ])
+  })
+
+  it.each([
+    [{ deviceId: 'press-9' }, 'no device press-9; there are press-4, mill-3'],
+    [{ link: 'hall-9', unitId: 1 }, 'no link hall-9; there are hall-1, hall-2'],
+    [{ link: 'hall-1' }, 'give deviceId, or link and unitId'],
+    [{ deviceId: 'press-4', count: 126 }, 'count 126 exceeds 125 for table holding'],
+    [{ deviceId: 'press-4', address: 65_535, count: 2 }, 'passes 65535'],
+  ])('read refuses %j and says why', async (change, text) => {
+    const { reader } = startBench()
+    const input = { table: 'holding', address: 0, ...change }
+    await expect(runCommand(reader.commands, 'read', input)).rejects.toThrow(text)
+  })
+
+  it('read says why there is no answer', async () => {
+    const { reader, bench } = startBench()
+    bench.answer = () => refused
+    await expect(
+      runCommand(reader.commands, 'read', { deviceId: 'press-4', table: 'holding', address: 0 }),
+    ).rejects.toThrow('unit 1 on link hall-1, holding 0 count 1: Illegal data address')
+  })
+
+  it('scan finds the units that answer, whatever they answer, and leaves the polls alone', async () => {
+    const { reader, bench, events, pass, opened } = startBench()
+    await pass(500)
+    bench.answer = ({ unitId }) => {
+      if (unitId === 1) return registers(20)
+      if (unitId === 4) return refused
+      return unitId === 6 ? { failure: 'exception', detail: 'gateway target', exceptionCode: 11 } : timeout
+    }
+    expect(await runCommand(reader.commands, 'scan', { link: 'hall-1', from: 1, to: 10 })).toEqual([
+      { unitId: 1, roundTripMs: 0, answer: 'holding register 0 read' },
+      { unitId: 4, roundTripMs: 0, answer: 'Illegal data address' },
+    ])
+    expect(opened).toEqual(['plc-1', 'plc-2'])
+    expect(events().some(({ kind }) => kind === 'unitDown')).toBe(false)
+  })
+
+  it('scan refuses a range that is none, and a link that is down', async () => {
+    const { reader, bench } = startBench()
+    bench.canOpen = () => false
+    await expect(runCommand(reader.commands, 'scan', { link: 'hall-1', from: 9, to: 1 })).rejects.toThrow('exceeds')
+    await expect(runCommand(reader.commands, 'scan', { link: 'hall-1' })).rejects.toThrow('is down: connection refused')
+  })
+
+  it('plan shows each request and the signals that it reads', async () => {
+    const { reader } = startBench()
+    const request = { table: 'holding', address: 0, count: 1, intervalMs: 250 }
+    expect(await runCommand(reader.commands, 'plan')).toEqual([
+      { ...request, link: 'hall-1', unitId: 1, signals: 'press-4/temperature' },
+      { ...request, link: 'hall-2', unitId: 3, signals: 'mill-3/speed' },
+    ])
+    expect(await runCommand(reader.commands, 'plan', { link: 'hall-2' })).toHaveLength(1)
+  })
+})

@@ -1,0 +1,46 @@
+import { believableTimestampMsMin } from '@weir/lib/limits'
+import { contentId, type Row } from '@weir/lib/messages'
+import type { Outgoing } from '@weir/lib/module'
+import { encodeTelemetry, type TelemetryBody } from '@weir/lib/telemetry'
+import type { DeviceConfig } from './config.ts'
+
+export type DeviceLabels = Pick<DeviceConfig, 'deviceType' | 'location'>
+
+const believableFrom = new Date(believableTimestampMsMin).toISOString()
+
+function messageOf(deviceId: string, { deviceType, location }: DeviceLabels, urgent: boolean) {
+  return ({ body, part }: TelemetryBody): Outgoing => ({
+    output: 'telemetry',
+    messageType: 'telemetry',
+    messageId: contentId('telemetry', body),
+    body,
+    properties: {
+      deviceId,
+      ...(deviceType === undefined ? {} : { deviceType }),
+      ...(location === undefined ? {} : { location }),
+      ...(part === undefined ? {} : { part: String(part) }),
+    },
+    urgent,
+  })
+}
+
+/**
+ * The messages with these rows of one device, in order: one, unless they pass 256 KiB or the clock was set between them.
+ * Rows from before the clock could be believed go apart, marked as such.
+ */
+export function telemetryMessages(
+  deviceId: string,
+  labels: DeviceLabels,
+  rows: readonly Row[],
+  urgent: boolean,
+): Outgoing[] {
+  const header = { deviceId, deviceType: labels.deviceType, location: labels.location }
+  const { trusted = [], untrusted = [] } = Object.groupBy(rows, ({ timestamp }) =>
+    timestamp < believableFrom ? 'untrusted' : 'trusted',
+  )
+  const bodies = [
+    ...encodeTelemetry({ ...header, clockTrusted: false }, untrusted),
+    ...encodeTelemetry(header, trusted),
+  ]
+  return bodies.map(messageOf(deviceId, labels, urgent))
+}

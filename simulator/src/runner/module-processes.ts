@@ -1,0 +1,121 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { WeirError } from '@weir/lib/errors'
+import type { EdgeHubSettings } from '../edge-hub-control.ts'
+import type { DeployedModule } from '../manifest/deployment.ts'
+import type { LoadedDeployment } from '../manifest/load.ts'
+import { fileNameOf } from '../workload/private-files.ts'
+import { rootFolder } from './preparation.ts'
+import type { ModuleProcess } from './supervisor.ts'
+
+export const iotHubHostname = 'weir-simulator.azure-devices.net'
+export const deviceId = 'edge-1'
+export const gatewayHostname = 'localhost'
+/** The port that the SDK takes unless the gateway's name carries another. */
+const mqttPortDefault = 8883
+
+/** What edgeAgent tells every module of itself and its surroundings. */
+export interface ModuleSurroundings {
+  readonly workloadUri: string
+  readonly mqttPort: number
+  readonly stateFolder: string
+  readonly socketFolder: string
+  readonly bundles: boolean
+  generationId(module: string): string
+}
+
+/** Young generation of each process, in MB: modules make much garbage of little life, and small devices have little memory. */
+const semiSpaceMb = 4
+
+/** Variables of this process that programs need to run at all. */
+const passedOn = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']
+
+/** Node keeps compiled code here, so that the second start is faster. */
+const compileCacheFolder = join(rootFolder, 'node_modules', '.cache', 'weir')
+
+const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
+
+function baseEnvironment(): Record<string, string> {
+  const passed = passedOn.flatMap((name) => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return { ...Object.fromEntries(passed), NODE_COMPILE_CACHE: compileCacheFolder }
+}
+
+/** Arguments of Node. Sources run as they are: Node strips the types itself, in half the time that a loader takes. */
+function programArguments(module: DeployedModule, folder: string | undefined, bundles: boolean): string[] {
+  if (folder === undefined) {
+    throw new WeirError(
+      'CONFIG_REFUSED',
+      `module ${module.name}: image ${module.image} names none of the folders under modules/; set its status to stopped, or start it by hand`,
+    )
+  }
+  const file = bundles
+    ? join(rootFolder, 'dist', 'modules', basename(folder), 'main.mjs')
+    : join(folder, 'src', 'main.ts')
+  if (!existsSync(file)) {
+    const next = bundles ? 'make it with npm run bundle' : 'give the module a src/main.ts'
+    throw new WeirError('CONFIG_REFUSED', `module ${module.name}: ${file} is missing; ${next}`)
+  }
+  return [...nodeFlags, file]
+}
+
+/** The environment of a module: Docker's own, edgeAgent's, then what the manifest asks for, which wins. */
+export function moduleEnvironment(module: DeployedModule, around: ModuleSurroundings): Record<string, string> {
+  const name = fileNameOf(module.name)
+  return {
+    ...baseEnvironment(),
+    IOTEDGE_WORKLOADURI: around.workloadUri,
+    IOTEDGE_DEVICEID: deviceId,
+    IOTEDGE_MODULEID: module.name,
+    IOTEDGE_IOTHUBHOSTNAME: iotHubHostname,
+    IOTEDGE_AUTHSCHEME: 'sasToken',
+    IOTEDGE_MODULEGENERATIONID: around.generationId(module.name),
+    IOTEDGE_GATEWAYHOSTNAME:
+      around.mqttPort === mqttPortDefault ? gatewayHostname : `${gatewayHostname}:${around.mqttPort}`,
+    IOTEDGE_APIVERSION: '2018-06-28',
+    RuntimeLogLevel: 'info',
+    ...module.createOptionsEnv,
+    ...module.env,
+    // One host for all: folders, ports and sockets that containers would have to themselves.
+    WEIR_STATE_FOLDER: join(around.stateFolder, 'modules', name),
+    WEIR_METRICS_PORT: '0',
+    WEIR_COMMAND_SOCKET: join(around.socketFolder, `${name}.sock`),
+  }
+}
+
+/** How each module of the deployment is run. Throws CONFIG_REFUSED where one that is to run has no program here. */
+export function moduleProcesses(deployment: LoadedDeployment, around: ModuleSurroundings): ModuleProcess[] {
+  return deployment.modules.map((module) => {
+    const environment = moduleEnvironment(module, around)
+    mkdirSync(environment['WEIR_STATE_FOLDER'] ?? '', { recursive: true, mode: 0o700 })
+    const { name, restartPolicy, startupOrder, status } = module
+    const nodeArguments =
+      status === 'stopped' ? [] : programArguments(module, deployment.folders.get(name), around.bundles)
+    return { name, nodeArguments, environment: () => environment, restartPolicy, startupOrder, status }
+  })
+}
+
+export const edgeHubName = 'edgeHub'
+
+/** The edge hub, restarted as the manifest's system module of that name is. */
+export function edgeHubProcess(
+  deployment: LoadedDeployment,
+  settings: () => EdgeHubSettings,
+  onSpawn: NonNullable<ModuleProcess['onSpawn']>,
+): ModuleProcess {
+  return {
+    name: edgeHubName,
+    nodeArguments: [...nodeFlags, join(rootFolder, 'simulator', 'src', 'edge-hub', 'main.ts')],
+    environment: () => ({
+      ...baseEnvironment(),
+      ...deployment.systemModules[edgeHubName]?.env,
+      WEIR_EDGE_HUB: JSON.stringify(settings()),
+    }),
+    restartPolicy: deployment.systemModules[edgeHubName]?.restartPolicy ?? 'always',
+    startupOrder: 0,
+    status: 'running',
+    onSpawn,
+  }
+}
