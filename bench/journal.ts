@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { systemClock } from '@weir/lib/clock'
 import { nodeFileSystem } from '@weir/lib/journal/file-system'
 import { readWriteBytes } from '@weir/lib/journal/flash'
-import { type Journal, openJournal } from '@weir/lib/journal/journal'
+import { type Journal, type NewRecord, openJournal } from '@weir/lib/journal/journal'
 import { openQueue } from '@weir/lib/journal/queue'
 
 const recordBytes = 1024
 const records = 200_000
 const batchRecords = 64
+const rounds = 3
 const syncedRecords = 200
 /** Records between two syncs of the steady run: 10 a second at the default interval of 5 s. */
 const recordsPerSync = 50
@@ -53,10 +54,13 @@ function measure(folder: string): JournalBench {
   const one = (journal: Journal) => journal.append(1, payload)
   const batch = Array.from({ length: batchRecords }, () => ({ kind: 1, payload }))
 
-  withJournal(join(folder, 'warm'), (journal) => repeat(records / 10, () => one(journal)))
-  const recordsPerS = withJournal(join(folder, 'single'), (journal) => repeat(records, () => one(journal)))
-  const recordsPerSInBatches = withJournal(join(folder, 'batches'), (journal) => {
-    return batchRecords * repeat(records / batchRecords, () => journal.appendMany(batch))
+  const recordsPerS = fastest(folder, (path) => {
+    return withJournal(path, (journal) => repeat(records, () => one(journal)))
+  })
+  const recordsPerSInBatches = fastest(folder, (path) => {
+    return withJournal(path, (journal) => {
+      return batchRecords * repeat(records / batchRecords, () => journal.appendMany(batch))
+    })
   })
   const recordsPerSSynced = withJournal(join(folder, 'synced'), (journal) => {
     return repeat(syncedRecords, () => journal.append(1, payload, { sync: true }))
@@ -64,11 +68,11 @@ function measure(folder: string): JournalBench {
   return {
     recordBytes,
     recordsPerS,
-    plainWritesPerS: measurePlainWrites(join(folder, 'plain'), payload),
+    plainWritesPerS: fastest(folder, (path) => measurePlainWrites(path, payload)),
     batchRecords,
     recordsPerSInBatches,
     recordsPerSSynced,
-    ...measureRecovery(join(folder, 'single')),
+    ...measureRecovery(join(folder, 'recovery'), batch),
     queueItemsPerS: measureQueue(join(folder, 'queue'), payload),
     recordsPerSync,
     ...measureSteady(join(folder, 'steady'), payload),
@@ -102,6 +106,17 @@ function perSecond(count: number, run: () => void): number {
   return Math.round((count / (performance.now() - startMs)) * 1000)
 }
 
+/** The best of a few rounds, each on a new path: what else the machine does only ever slows one down. */
+function fastest(folder: string, round: (path: string) => number): number {
+  let best = 0
+  for (let number = 0; number < rounds; number++) {
+    const path = join(folder, `round-${number}`)
+    best = Math.max(best, round(path))
+    rmSync(path, { recursive: true })
+  }
+  return best
+}
+
 /** What the system itself takes: the same bytes by the same number of `write` calls. */
 function measurePlainWrites(path: string, payload: Buffer): number {
   const descriptor = openSync(path, 'w')
@@ -115,7 +130,11 @@ function measurePlainWrites(path: string, payload: Buffer): number {
   }
 }
 
-function measureRecovery(folder: string): Pick<JournalBench, 'recordsPerSRecovered' | 'recordsPerSReplayed'> {
+function measureRecovery(
+  folder: string,
+  batch: readonly NewRecord[],
+): Pick<JournalBench, 'recordsPerSRecovered' | 'recordsPerSReplayed'> {
+  withJournal(folder, (journal) => repeat(records / batchRecords, () => journal.appendMany(batch)))
   const opened: Journal[] = []
   const recordsPerSRecovered = perSecond(records, () => opened.push(open(folder)))
   const recordsPerSReplayed = perSecond(records, () => opened[0]?.replay(() => {}))

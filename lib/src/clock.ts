@@ -28,6 +28,22 @@ export function sleep(clock: Clock, delayMs: number): Promise<void> {
   })
 }
 
+/** Settles as `work` does; rejects with `late()` where that takes longer than `timeoutMs`. */
+export async function within<Result>(
+  clock: Clock,
+  timeoutMs: number,
+  work: Promise<Result>,
+  late: () => Error,
+): Promise<Result> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = clock.setTimer(() => reject(late()), timeoutMs)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    timer.cancel()
+  }
+}
+
 /** A clock that stands still until it is told to move; timers due run in order of their time. For tests and replays. */
 export class ManualClock implements Clock {
   #nowMs: number

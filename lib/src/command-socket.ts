@@ -12,10 +12,14 @@ const lineBytesMax = methodPayloadBytesMax + 1024
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Where the socket may be, best first: what the environment says, or the run-time folder, or the state folder. */
+/**
+ * Where the socket may be, best first: what the environment says, or the run-time folder, or the state folder. A module
+ * deployed under a name of its own goes by that name.
+ */
 export function socketPaths(environment: Environment, module: string, stateFolder: string): string[] {
   const given = environment['WEIR_COMMAND_SOCKET']
-  return given === undefined || given === '' ? [`/run/weir/${module}.sock`, join(stateFolder, 'weir.sock')] : [given]
+  const name = environment['IOTEDGE_MODULEID'] ?? module
+  return given === undefined || given === '' ? [`/run/weir/${name}.sock`, join(stateFolder, 'weir.sock')] : [given]
 }
 
 export interface CommandSocket {

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { errorText, WeirError } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
-import { hubWaitMs } from './limits.ts'
+import { hubWaitMs, metricsPortDefault, tokenRenewalS } from './limits.ts'
 import type { LogLevel } from './log.ts'
 import { parseLogLevel } from './log-stdout.ts'
-import { metricsPortDefault } from './metrics-prometheus.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -16,6 +15,7 @@ export const environmentVariables = {
     'Port, or host:port, of the Prometheus metrics; 0 takes a free one, `off` serves none. Default: 9600.',
   WEIR_COMMAND_SOCKET: 'Unix socket of `weir`. Default: /run/weir/<module>.sock, else weir.sock in the state folder.',
   WEIR_DEFAULTS_FILE: 'JSON file with a configuration over which the desired properties are laid. Default: none.',
+  WEIR_TOKEN_RENEWAL_S: `Seconds after which the connection is opened anew with a fresh token, 10 to 3300. Default: ${tokenRenewalS}.`,
   WEIR_HUB_WAIT_MS: `Milliseconds to wait for the hub at start before the last good configuration is used. Default: ${hubWaitMs}.`,
 } as const
 
@@ -24,8 +24,15 @@ export interface HostSettings {
   readonly stateFolder: string
   readonly metricsAddress: string
   readonly hubWaitMs: number
+  readonly tokenRenewalMs: number
   /** The container's own defaults. */
   readonly defaults: JsonObject
+}
+
+/** The folder that survives restarts. */
+export function stateFolderOf(environment: Environment): string {
+  const given = environment['WEIR_STATE_FOLDER']
+  return given === undefined || given === '' ? '/var/lib/weir' : given
 }
 
 /** What the environment asks of the host. Throws CONFIG_REFUSED where a variable or the defaults file is wrong. */
@@ -34,17 +41,21 @@ export function readSettings(environment: Environment): HostSettings {
     const value = environment[name]
     return value === '' ? undefined : value
   }
-  const waitText = get('WEIR_HUB_WAIT_MS') ?? String(hubWaitMs)
-  if (!/^\d{1,9}$/.test(waitText)) {
-    throw new WeirError('CONFIG_REFUSED', `WEIR_HUB_WAIT_MS: "${waitText}" must be a whole number of milliseconds`)
-  }
   return {
     logLevel: parseLogLevel(get('RuntimeLogLevel') ?? 'info') ?? 'info',
-    stateFolder: get('WEIR_STATE_FOLDER') ?? '/var/lib/weir',
+    stateFolder: stateFolderOf(environment),
     metricsAddress: get('WEIR_METRICS_PORT') ?? String(metricsPortDefault),
-    hubWaitMs: Number(waitText),
+    hubWaitMs: wholeNumber('WEIR_HUB_WAIT_MS', get('WEIR_HUB_WAIT_MS'), hubWaitMs, 0, 600_000),
+    tokenRenewalMs: 1000 * wholeNumber('WEIR_TOKEN_RENEWAL_S', get('WEIR_TOKEN_RENEWAL_S'), tokenRenewalS, 10, 3300),
     defaults: readDefaults(get('WEIR_DEFAULTS_FILE')),
   }
+}
+
+function wholeNumber(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
+  if (text === undefined) return fallback
+  const value = Number(text)
+  if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value
+  throw new WeirError('CONFIG_REFUSED', `${name}: "${text}" must be a whole number from ${min} to ${max}`)
 }
 
 function readDefaults(path: string | undefined): JsonObject {

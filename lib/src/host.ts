@@ -84,7 +84,9 @@ export async function runModule<Config>(declaration: ModuleDeclaration<Config>):
   process.on('unhandledRejection', crash)
   const { AzureHub } = await import('./hub-azure.ts')
   try {
-    const handle = await startModule(declaration, { hub: new AzureHub() })
+    const handle = await startModule(declaration, {
+      hub: new AzureHub({ renewalMs: readSettings(process.env).tokenRenewalMs }),
+    })
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stopInTime(handle, log))
     process.exit(await handle.done)
   } catch (error) {
@@ -394,9 +396,9 @@ class Host<Config> implements ModuleHandle {
     timer.cancel()
   }
 
+  /** The host's part stands first, and no module's key hides one of it. */
   #status(): JsonObject {
-    return {
-      ...this.#instance?.status(),
+    const own = {
       module: this.#declaration.name,
       version: weirVersion,
       state: this.state(),
@@ -406,6 +408,7 @@ class Host<Config> implements ModuleHandle {
       queued: this.#outbox.messages,
       rejected: this.#rejects.counts(),
     }
+    return { ...own, ...this.#instance?.status(), ...own }
   }
 }
 

@@ -28,17 +28,16 @@ import device, {
   type TwinProperties,
 } from 'azure-iot-device'
 import mqtt from 'azure-iot-device-mqtt'
-import { type Clock, systemClock, type Timer } from './clock.ts'
+import { type Clock, sleep, systemClock, type Timer, within } from './clock.ts'
 import { errorText, WeirError } from './errors.ts'
 import type { Hub, InputMessage, MethodResult, OutputMessage } from './hub.ts'
 import { asObject, type JsonObject, type JsonValue, mergePatch } from './json.ts'
-import { messageBytesMax } from './limits.ts'
+import { messageBytesMax, tokenRenewalS } from './limits.ts'
 import { meteredBytes } from './meter.ts'
 import { systemProperties } from './outbox.ts'
+import { connectionError, disconnectText, environmentError, fromSdkMessage } from './sdk-values.ts'
 import { checkReported } from './twin-limits.ts'
 
-/** The SDK's tokens live for 60 minutes. */
-export const renewalMsDefault = 40 * 60_000
 const stepTimeoutMs = 30_000
 const endInflightMs = 2_000
 const endSocketMs = 300
@@ -121,7 +120,7 @@ export class AzureHub implements Hub {
 
   constructor(options: AzureHubOptions = {}) {
     this.#clock = options.clock ?? systemClock
-    this.#renewalMs = options.renewalMs ?? renewalMsDefault
+    this.#renewalMs = options.renewalMs ?? tokenRenewalS * 1000
   }
 
   onInput(listener: (message: InputMessage) => void): void {
@@ -167,7 +166,7 @@ export class AzureHub implements Hub {
     if (link?.inputs !== 'on') return
     await this.#step<void>(link, 'the end of inputs', (done) => link.transport.disableInputMessages(done))
     // What the hub was about to send when it took the subscription off still comes.
-    await pause(this.#clock, lateInputMs)
+    await sleep(this.#clock, lateInputMs)
     link.inputs = 'over'
   }
 
@@ -222,11 +221,8 @@ export class AzureHub implements Hub {
     }
     let client: ModuleClient
     try {
-      client = await within(
-        this.#clock,
-        stepTimeoutMs,
-        'the workload API',
-        device.ModuleClient.fromEnvironment(OwnTransport),
+      client = await within(this.#clock, stepTimeoutMs, device.ModuleClient.fromEnvironment(OwnTransport), () =>
+        lateError('the workload API', stepTimeoutMs),
       )
     } catch (error) {
       throw environmentError(error)
@@ -340,7 +336,7 @@ export class AzureHub implements Hub {
     return new Promise((resolve, reject) => {
       const fail = (text: string, cause?: unknown) => reject(new WeirError('HUB_AWAY', `hub: ${text}`, { cause }))
       const onLost = (error: WeirError) => reject(error)
-      const timer = this.#clock.setTimer(() => fail(`no answer within ${timeoutMs} ms: ${what}`), timeoutMs)
+      const timer = this.#clock.setTimer(() => reject(lateError(what, timeoutMs)), timeoutMs)
       link.onLost.add(onLost)
       run((error, result) => {
         timer.cancel()
@@ -380,7 +376,7 @@ export class AzureHub implements Hub {
 
   async #until(condition: () => boolean, timeoutMs: number): Promise<void> {
     const untilMs = this.#clock.monotonicMs() + timeoutMs
-    while (!condition() && this.#clock.monotonicMs() < untilMs) await pause(this.#clock, 5)
+    while (!condition() && this.#clock.monotonicMs() < untilMs) await sleep(this.#clock, 5)
   }
 
   #forget(link: Link): Link['state'] {
@@ -413,63 +409,6 @@ function toSdkMessage(message: OutputMessage): QuietMessage {
   return sdkMessage
 }
 
-function fromSdkMessage(input: string, message: InstanceType<typeof common.Message>): InputMessage {
-  const entries: [string, string][] = message.properties.propertyList.map(({ key, value }) => [key, value])
-  const data = message.getData()
-  return {
-    input,
-    body: Buffer.isBuffer(data) ? data : message.getBytes(),
-    messageId: message.messageId,
-    contentType: message.contentType,
-    contentEncoding: message.contentEncoding,
-    properties: Object.fromEntries(entries.filter(([name]) => !name.startsWith('$.'))),
-    sourceModuleId: entries.find(([name]) => name === '$.cmid')?.[1],
-  }
-}
-
-function environmentError(error: unknown): WeirError {
-  // The SDK's word for a variable that is missing or wrong.
-  if (error instanceof ReferenceError) {
-    const text = `hub: ${error.message} Start under IoT Edge, or with npm start`
-    return new WeirError('HUB_REFUSED', text, { cause: error })
-  }
-  return error instanceof WeirError
-    ? error
-    : new WeirError('HUB_AWAY', `hub: the workload API cannot be reached: ${errorText(error)}`, { cause: error })
-}
-
-/** CONNACK codes 2, 4 and 5 (MQTT 3.1.1, 3.2.2.3) in the words of mqtt.js. */
-const refusal = /Connection refused: (Identifier rejected|Bad username or password|Not authorized)/
-
-function connectionError(error: unknown): WeirError {
-  const text = errorText(error).replace(
-    /mqtt\.js returned |Failure on first connection \(Not authorized\): | error$/g,
-    '',
-  )
-  const refused = refusal.test(text)
-  return new WeirError(refused ? 'HUB_REFUSED' : 'HUB_AWAY', text, { cause: error })
-}
-
-function disconnectText(error: unknown): string {
-  const inner = asObject(error)?.['transportObj'] as unknown
-  return inner instanceof Error ? inner.message : 'connection closed'
-}
-
-async function within<Result>(clock: Clock, timeoutMs: number, what: string, work: Promise<Result>): Promise<Result> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = clock.setTimer(
-    () => reject(new WeirError('HUB_AWAY', `hub: no answer within ${timeoutMs} ms: ${what}`)),
-    timeoutMs,
-  )
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    timer.cancel()
-  }
-}
-
-function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimer(resolve, delayMs)
-  })
+function lateError(what: string, timeoutMs: number): WeirError {
+  return new WeirError('HUB_AWAY', `hub: no answer within ${timeoutMs} ms: ${what}`)
 }

@@ -43,3 +43,7 @@ export const jobPageBytes = 60 * 1024
 export const rejectLogIntervalMs = 60_000
 /** Reasons counted apart; further ones are counted as `other`. */
 export const rejectReasonsMax = 100
+/** Age at which a connection is replaced by one with a fresh token; the SDK's tokens live for an hour. */
+export const tokenRenewalS = 2400
+/** Port of the metrics, as IoT Edge's metrics collector expects it. */
+export const metricsPortDefault = 9600

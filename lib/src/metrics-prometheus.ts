@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errorText } from './errors.ts'
+import { flashBytesPerDay, readWriteBytes } from './journal/flash.ts'
 import type { Log } from './log.ts'
 import type { Labels, Metrics } from './metrics.ts'
 
-export const metricsPortDefault = 9600
 const prefix = 'weir_'
 
 /** Prometheus metrics of a module, with those of its process. */
@@ -16,7 +15,7 @@ export class PrometheusMetrics implements Metrics {
   constructor(module: string) {
     this.registry.setDefaultLabels({ module })
     collectDefaultMetrics({ register: this.registry })
-    addDiskMetric(this.registry)
+    addDiskMetrics(this.registry)
   }
 
   counter(name: string, help: string, labelNames: readonly string[] = []) {
@@ -50,24 +49,25 @@ export class PrometheusMetrics implements Metrics {
   }
 }
 
-/** Bytes that this process caused to be written to storage (`write_bytes` of proc(5), /proc/pid/io); Linux only. */
-function diskWrittenBytes(): number | undefined {
-  try {
-    const text = /^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]
-    return text === undefined ? undefined : Number(text)
-  } catch {
-    return undefined
-  }
-}
-
-function addDiskMetric(registry: Registry): void {
-  if (diskWrittenBytes() === undefined) return
+/** What wears the flash of a gateway; only where the system tells. */
+function addDiskMetrics(registry: Registry): void {
+  const startBytes = readWriteBytes()
+  const startMs = performance.now()
+  if (startBytes === undefined) return
   new Gauge({
     name: `${prefix}disk_written_bytes`,
     help: 'Bytes that this process wrote to storage since its start (write_bytes of /proc/self/io)',
     registers: [registry],
     collect() {
-      this.set(diskWrittenBytes() ?? 0)
+      this.set(readWriteBytes() ?? 0)
+    },
+  })
+  new Gauge({
+    name: `${prefix}disk_written_bytes_per_day`,
+    help: 'Bytes that this process writes to storage per day, if it goes on as it did since its start',
+    registers: [registry],
+    collect() {
+      this.set(flashBytesPerDay((readWriteBytes() ?? 0) - startBytes, performance.now() - startMs))
     },
   })
 }

@@ -60,21 +60,25 @@ export type FromCloud =
 
 /** Calls `receive` for each frame that arrives on `socket`; a frame that is no JSON destroys the socket. */
 export function readFrames<Frame>(socket: Socket, receive: (frame: Frame) => void): void {
-  let rest = ''
+  // Pieces of a frame that has not ended yet; joined once, so that a large frame costs no more than its length.
+  let pieces: string[] = []
   socket.setEncoding('utf8')
   socket.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
+    const lines = chunk.split('\n')
+    const last = lines.pop() ?? ''
     for (const line of lines) {
+      const text = pieces.join('') + line
+      pieces = []
       let frame: Frame
       try {
-        frame = JSON.parse(line) as Frame
+        frame = JSON.parse(text) as Frame
       } catch (error) {
         socket.destroy(new Error('upstream link: a frame is no JSON', { cause: error }))
         return
       }
       receive(frame)
     }
+    pieces.push(last)
   })
 }
 

@@ -162,6 +162,11 @@ describe('weir', () => {
     expect((await here('reader')).out).toContain('readRegister')
   })
 
+  test('sends a message to a device', async () => {
+    expect((await here('send', 'plc-1', '{"set":1}')).out).toMatch(/^messageId {2}\S+$/)
+    expect(cloud.deviceMessages.receive('plc-1')?.body).toEqual({ set: 1 })
+  })
+
   test('shows messages, and follows them until Ctrl-C', async () => {
     hub.send({
       type: 'messages',

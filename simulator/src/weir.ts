@@ -52,6 +52,12 @@ const verbs: Readonly<Record<string, Verb>> = {
     options: { timeout: 'value' },
     run: callMethod,
   },
+  send: {
+    usage: 'send DEVICE JSON|@FILE',
+    summary: 'sends a cloud-to-device message (docs/simulator.md says how a device takes it)',
+    options: {},
+    run: sendToDevice,
+  },
   messages: {
     usage: 'messages [--type TYPE] [--follow]',
     summary: 'shows the last messages that arrived, and with --follow each new one',
@@ -176,6 +182,14 @@ function methodOf(service: ServiceClient, moduleId: string, responseTimeoutMs: n
   }
 }
 
+async function sendToDevice(words: ParsedWords, service: ServiceClient, io: WeirIo): Promise<number> {
+  expectWords(words, 2, 2, 'send')
+  const [deviceId = '', text = ''] = words.positionals
+  const body = readJsonWord(text, io.cwd)
+  show(await service.call('POST', `/devices/${encodeURIComponent(deviceId)}/messages`, { body }), words, io)
+  return 0
+}
+
 async function showMessages(words: ParsedWords, service: ServiceClient, io: WeirIo): Promise<number> {
   expectWords(words, 0, 0, 'messages')
   const query = new URLSearchParams({ follow: String(words.options.has('follow')) })
@@ -207,7 +221,7 @@ async function runModuleCommand(
   if (!names.includes(name)) {
     const meant = nearest(name, [...Object.keys(verbs), 'routes', 'help', ...names])
     throw new UsageError(
-      `${name}: no such command or module${meant === undefined ? '; weir help lists what there is' : ` (did you mean ${meant}?)`}`,
+      `${name}: no such command or module${meant === undefined ? '; weir modules lists the modules, weir help the commands' : ` (did you mean ${meant}?)`}`,
     )
   }
   return runCommandLine(words, { ...io, call: methodOf(service, name, methodResponseTimeoutMsMax) })

@@ -38,7 +38,7 @@ export interface Damage {
   readonly bytes: number
   /** First and last sequence lost; `throughSequence` is `fromSequence - 1` when none was (a damaged release mark). */
   readonly fromSequence: number
-  throughSequence: number
+  readonly throughSequence: number
 }
 
 /** How many of the records lost were not released. */

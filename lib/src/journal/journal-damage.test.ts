@@ -170,6 +170,35 @@ test.each([1, 2])('segment %d gone: its unreleased records are named as missing 
   expect([...contents(journal).keys()]).toEqual([...original.keys()].filter((one) => one < from || one > through))
 })
 
+test('a damaged header hides no missing segment, and makes no loss of sequences that were passed over', () => {
+  restore(files)
+  const [, second = '', third = '', last = ''] = [...files.keys()]
+  fileSystem.remove(second)
+  damageHeader(third)
+  open()
+  const [from, through] = [Number(second.slice(3, -8)), Number(third.slice(3, -8)) - 1]
+  const missing = { type: 'missing', fromSequence: from, throughSequence: through, records: through - from + 1 }
+  expect(events).toEqual([{ type: 'damagedHeader', segment: third.slice(3) }, missing])
+
+  restore(files)
+  fileSystem.powerCut(1)
+  const journal = open()
+  journal.append(1, Buffer.from('after the power cut'))
+  journal.close()
+  expect(fileSystem.paths().length).toBe(files.size)
+  const afterSkip = fileSystem.paths().at(-1) ?? ''
+  expect(afterSkip > last).toBe(true)
+  damageHeader(afterSkip)
+  expect([...contents(open()).values()]).toEqual([...original.values(), 'after the power cut'])
+  expect(events).toEqual([{ type: 'damagedHeader', segment: afterSkip.slice(3) }])
+})
+
+function damageHeader(path: string): void {
+  const bytes = Buffer.from(fileSystem.content(path))
+  bytes.fill(0, 20, 40)
+  fileSystem.place(path, bytes)
+}
+
 test('a first segment gone whose records were all released is no loss', () => {
   restore(files)
   fileSystem.remove([...files.keys()][0] ?? '')

@@ -139,6 +139,16 @@ describe('sync', () => {
     expect(journal.stats().fsyncs).toBe(synced + 1)
   })
 
+  test('comes at once when more records wait for it than sequences are passed over after a power cut', () => {
+    const journal = new Bench().open({ bytesMax: 32 * 2 ** 20, segmentBytesMax: 8 * 2 ** 20 })
+    const batch = Array.from({ length: 2 ** 19 }, () => ({ kind: 1, payload: new Uint8Array() }))
+    journal.appendMany(batch)
+    journal.appendMany(batch)
+    const before = journal.stats().fsyncs
+    journal.append(1, Buffer.from('one more'))
+    expect(journal.stats().fsyncs).toBeGreaterThan(before)
+  })
+
   test('on demand brings the record and all before it to the disk before append returns', () => {
     const bench = new Bench()
     const journal = bench.open()
@@ -160,6 +170,17 @@ describe('sync', () => {
     bench.clock.advance(5_000)
     expect(bench.events).toMatchObject([{ type: 'failed' }])
     expect(errorOf(() => fill(journal, 1)).message).toContain('cannot sync')
+  })
+
+  test('that fails takes the record of its append back, so that a message delivered again is not there twice', () => {
+    const bench = new Bench()
+    const journal = bench.open()
+    fill(journal, 1)
+    bench.fileSystem.fault = ({ name }) => (name === 'sync' ? { code: 'EIO' } : undefined)
+    expect(errorOf(() => journal.append(1, Buffer.from('alert'), { sync: true }))).toBe(journal.failure)
+    bench.fileSystem.fault = undefined
+    bench.fileSystem.kill()
+    expect(sequences(bench.open())).toEqual([1])
   })
 
   test('makes what a killed process left behind durable before openJournal returns', () => {

@@ -384,7 +384,7 @@ export class Journal {
     const active = this.#active
     const store = this.#store
     const fits = active.bytes + markBytes <= this.#segmentBytesMax
-    const frees = store.segments.some((one) => (one !== active || !fits) && one.lastSequence <= throughSequence)
+    const frees = store.segments.some((one) => (one !== active || !fits) && one.nextSequence - 1 <= throughSequence)
     if (store.bytes + (fits ? markBytes : headerBytes) > this.#options.bytesMax && !frees) return
     if (!fits) this.#beginNext(throughSequence)
     else {

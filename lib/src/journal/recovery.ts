@@ -41,8 +41,6 @@ export interface Recovered {
 interface Found {
   readonly segment: Segment
   readonly header: SegmentHeader | undefined
-  /** Damage that reaches the end of the file, left in place. */
-  readonly tail: Damage | undefined
   /** true: the end of the file was torn and is cut off. */
   readonly cut: boolean
   readonly releasedSequence: number
@@ -131,7 +129,7 @@ function scanFile(
   const cut = tail !== undefined && last && !unreadable
   if (cut) cutTail(fileSystem, segment, descriptor, tail, events)
   fileSystem.sync(descriptor)
-  return { segment, header, tail: cut ? undefined : tail, cut, releasedSequence }
+  return { segment, header, cut, releasedSequence }
 }
 
 function cutTail(
@@ -151,15 +149,12 @@ function cutTail(
 /** Compares what each segment holds with what the next one says was given before it; returns the last sequence given. */
 function reportLosses(found: readonly Found[], releasedSequence: number, events: JournalEvent[]): number {
   let last = releasedSequence
-  let tail: Damage | undefined
-  for (const { segment, header, tail: nextTail } of found) {
+  for (const { segment, header } of found) {
     const previous = header?.previousSequence ?? sequenceBefore(segment.firstSequence, last)
-    if (previous > last && tail !== undefined) tail.throughSequence = previous
-    else if (previous > last) {
+    if (previous > last) {
       events.push({ type: 'missing', fromSequence: last + 1, throughSequence: previous, records: previous - last })
     }
-    last = Math.max(last, previous, segment.nextSequence - 1)
-    tail = nextTail
+    last = Math.max(last, segment.nextSequence - 1)
   }
   for (const { segment } of found) {
     for (const damage of segment.damages) {

@@ -61,13 +61,6 @@ export class Segment {
     this.bytes = bytes
   }
 
-  /** The last sequence it held, as far as that is known, damaged records included. */
-  get lastSequence(): number {
-    let last = this.nextSequence - 1
-    for (const damage of this.#damages.values()) last = Math.max(last, damage.throughSequence)
-    return last
-  }
-
   get damages(): readonly Damage[] {
     return [...this.#damages.values()]
   }

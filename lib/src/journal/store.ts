@@ -179,7 +179,7 @@ export class SegmentStore {
   }
 
   #removable(): Segment[] {
-    return this.segments.slice(0, -1).filter((segment) => segment.lastSequence <= this.markedSequence)
+    return this.segments.slice(0, -1).filter((segment) => segment.nextSequence - 1 <= this.markedSequence)
   }
 
   #remove(segment: Segment): void {

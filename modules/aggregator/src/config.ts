@@ -53,7 +53,8 @@ const schema = z.strictObject({
       'A device that has sent nothing for this long is idle: its windows close when their time is over by the clock, in milliseconds.',
   }),
   clockSkewMs: z.int().min(0).max(86_400_000).default(60_000).meta({
-    description: 'A row stamped further than this ahead of the clock of the gateway closes no window, in milliseconds.',
+    description:
+      'A row stamped further than this ahead of the clock of the gateway is refused, so that it closes no window, in milliseconds.',
   }),
   devicesMax: z
     .int()
@@ -114,10 +115,12 @@ export const aggregatorConfig: ConfigDeclaration<AggregatorConfig> = {
   },
 }
 
-function windowProblems({ windows }: AggregatorConfig): string[] {
+function windowProblems({ windows, openWindowsPerDeviceMax }: AggregatorConfig): string[] {
   const problems: string[] = []
+  let open = 0
   const idByLength = new Map<number, string>()
-  for (const [id, { lengthMs }] of Object.entries(windows)) {
+  for (const [id, { lengthMs, lateArrivalMs }] of Object.entries(windows)) {
+    open += 1 + Math.ceil((lengthMs + lateArrivalMs) / lengthMs)
     if (lengthMs % 1_000 !== 0 && 1_000 % lengthMs !== 0) {
       problems.push(`windows/${id}/lengthMs: ${lengthMs} must be whole seconds, or divide one second`)
     }
@@ -126,6 +129,10 @@ function windowProblems({ windows }: AggregatorConfig): string[] {
       problems.push(`windows/${id}/lengthMs: ${lengthMs} is the length of ${other} too; a length names the window`)
     }
     idByLength.set(lengthMs, id)
+  }
+  if (open > openWindowsPerDeviceMax) {
+    const needed = `${open} windows of a device may be open at a time`
+    problems.push(`openWindowsPerDeviceMax: ${openWindowsPerDeviceMax} is too few; by windows, ${needed}`)
   }
   if (idByLength.size === 0) problems.push('windows: is empty; there must be at least one window')
   return problems

@@ -213,6 +213,11 @@ describe('a row from the future', () => {
     expect(summaries(core.take(rows([0, 1], [60, 1]), wall))).toEqual(['12:00:00/15s: 1'])
   })
 
+  it('is told by no clock that was never set', () => {
+    const core = new WindowCore(config)
+    expect(summaries(core.take(rows([0, 1], [17, 1]), { processingMs: 0, wallMs: 0 }))).toEqual(['12:00:00/15s: 1'])
+  })
+
   it('is taken where the clock was set back under rows on their way, without moving the watermark', () => {
     const core = new WindowCore(config)
     core.take(rows([0, 1]), wall)

@@ -1,3 +1,4 @@
+import { believableTimestampMsMin } from '@weir/lib/limits'
 import type { AggregateRecord } from '@weir/lib/messages'
 import type { DecodedRow, DecodedTelemetry } from '@weir/lib/telemetry'
 import { type AggregatorConfig, lateArrivalMsMax } from './config.ts'
@@ -196,7 +197,8 @@ export class WindowCore {
 
   #takeRow(device: Device, row: DecodedRow, clockTrusted: boolean, one: number, wallMs: number): void {
     const { timestampMs } = row
-    const ahead = timestampMs > wallMs + this.#config.clockSkewMs
+    // A clock that was never set says nothing about the rows.
+    const ahead = wallMs >= believableTimestampMsMin && timestampMs > wallMs + this.#config.clockSkewMs
     this.rows.taken += one
     if (ahead && timestampMs > device.newestMs + this.#config.clockSkewMs) {
       this.rows.refused += one
@@ -260,14 +262,15 @@ export class WindowCore {
   }
 
   #openWindow(device: Device, kind: WindowKind, startMs: number): OpenWindow | 'late' | 'refused' {
-    const window = new OpenWindow(this.#plan, kind, startMs, device.newStatistics())
+    const endMs = startMs + kind.lengthMs
     const closedUpToMs = device.closedUpToMs.get(kind.lengthMs) ?? Number.NEGATIVE_INFINITY
-    if (window.closesAtMs <= device.newestMs || window.endMs <= closedUpToMs) return 'late'
+    if (endMs + kind.lateArrivalMs <= device.newestMs || endMs <= closedUpToMs) return 'late'
     const openMax = this.#config.openWindowsPerDeviceMax
     if (device.open.length >= openMax) {
       this.#refuse('tooManyOpenWindows', device.source.deviceId, () => `exceeds ${openMax}`)
       return 'refused'
     }
+    const window = new OpenWindow(this.#plan, kind, startMs, device.newStatistics())
     device.addWindow(window)
     return window
   }

@@ -7,6 +7,7 @@ import type { Log } from '@weir/lib/log'
 import type { FromEdgeHub, ModuleIdentity, TwinState, UpstreamMessage } from '../upstream-link.ts'
 import { RequestError } from '../workload/http-json.ts'
 import type { CloudMessage, MessageSink } from './cloud-message.ts'
+import { DeviceMessages } from './device-messages.ts'
 import { DirectMethods, type MethodTimeouts } from './direct-methods.ts'
 import { EdgeHubLink } from './edge-hub-link.ts'
 import { lifecycleEvent, twinChangeEvent } from './hub-events.ts'
@@ -54,6 +55,8 @@ export class Cloud {
   readonly #options: CloudOptions
   readonly #twins: TwinStore
   readonly #methods: DirectMethods
+  /** Cloud-to-device messages. */
+  readonly deviceMessages: DeviceMessages
   readonly #received = new Received()
   readonly #storeIds = new RecentSet(storeIdsMax)
   readonly #listeners = new Set<(message: CloudMessage) => void>()
@@ -68,6 +71,7 @@ export class Cloud {
   private constructor(options: CloudOptions) {
     this.#options = options
     this.#twins = new TwinStore(join(options.stateFolder, 'twins'))
+    this.deviceMessages = new DeviceMessages(options.clock)
     this.#methods = new DirectMethods(options.clock, (frame) => this.#link?.send(frame))
   }
 

@@ -142,7 +142,10 @@ export class Received {
     if (session === undefined || sequence === undefined) return
     const number = Number(sequence)
     if (!Number.isSafeInteger(number) || number < 1) this.#count('sequence is no whole number from 1')
-    else this.#sequences.add(moduleId, systemProperties['outputName'] ?? '', session, number)
+    else {
+      const output = systemProperties['outputName'] ?? ''
+      this.#sequences.add(moduleId, output.slice(0, nameCharactersMax), session.slice(0, nameCharactersMax), number)
+    }
   }
 
   /** Returns what is wrong with the body. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { systemClock } from '@weir/lib/clock'
 import type { JsonValue } from '@weir/lib/json'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { Cloud } from './cloud.ts'
 import { type ServiceApi, startServiceApi } from './service-api.ts'
 import { ServiceClient } from './service-client.ts'
@@ -101,20 +102,21 @@ describe('the service API', () => {
     expect((await raw('/modules', { authorization: `Bearer ${api.token}`, host })).status).toBe(200)
   })
 
-  test.each([
-    ['GET', '/nothing', undefined, 404],
-    ['POST', '/modules', '{}', 405],
-    ['GET', '/twins/nobody', undefined, 404],
-    ['PATCH', '/twins/nobody', '{}', 404],
-    ['PATCH', '/twins/reader', '[]', 400],
-    ['PATCH', '/twins/reader', '{', 400],
-    ['PATCH', '/twins/reader', JSON.stringify({ a: 'x'.repeat(300_000) }), 413],
-    ['PATCH', '/twins/reader', '{"a b":1}', 400],
-    ['POST', '/modules/nobody/methods/ping', '{}', 404],
-    ['POST', '/modules/reader/methods/ping', '{"pay":1}', 400],
-    ['POST', '/modules/reader/methods/ping', '{"responseTimeoutMs":1}', 400],
-    ['GET', '/twins/%ff', undefined, 400],
-  ])('%s %s %s is answered %i', async (method, path, body, status) => {
+  test.each<[string, string, string, string | undefined, number]>([
+    ['an unknown path', 'GET', '/nothing', undefined, 404],
+    ['a wrong method', 'POST', '/modules', '{}', 405],
+    ['the twin of no module', 'GET', '/twins/nobody', undefined, 404],
+    ['a patch for no module', 'PATCH', '/twins/nobody', '{}', 404],
+    ['a patch that is no object', 'PATCH', '/twins/reader', '[]', 400],
+    ['a patch that is no JSON', 'PATCH', '/twins/reader', '{', 400],
+    ['a patch that is too large to read', 'PATCH', '/twins/reader', JSON.stringify('x'.repeat(300_000)), 413],
+    ['a patch that a twin cannot hold', 'PATCH', '/twins/reader', '{"a b":1}', 400],
+    ['a method of no module', 'POST', '/modules/nobody/methods/ping', '{}', 404],
+    ['an unknown key in a method call', 'POST', '/modules/reader/methods/ping', '{"pay":1}', 400],
+    ['a time-out out of range', 'POST', '/modules/reader/methods/ping', '{"responseTimeoutMs":1}', 400],
+    ['a path that is no UTF-8', 'GET', '/twins/%ff', undefined, 400],
+    ['a lock token that is not held', 'DELETE', '/devices/d/messages/deviceBound/x', undefined, 412],
+  ])('%s is refused with a message', async (_what, method, path, body, status) => {
     const answer = await raw(path, { authorization: `Bearer ${api.token}` }, method, body)
     expect(answer).toEqual({ status, body: { message: expect.any(String) } })
   })
@@ -184,6 +186,24 @@ describe('the service API', () => {
     })
     await following
     expect(followed).toEqual([1, 2])
+  })
+
+  test('takes cloud-to-device messages, and gives them to the device that asks', async () => {
+    const { messageId } = z
+      .object({ messageId: z.string() })
+      .parse(await client().call('POST', '/devices/d/messages', { body: { set: 1 }, properties: { a: 'b' } }))
+    expect(await client().call('GET', '/devices/other/messages/deviceBound')).toBeNull()
+    const got = z
+      .looseObject({ lockToken: z.string() })
+      .parse(await client().call('GET', '/devices/d/messages/deviceBound'))
+    expect(got).toMatchObject({ messageId, body: { set: 1 }, properties: { a: 'b' }, deliveryCount: 1 })
+    await client().call('POST', `/devices/d/messages/deviceBound/${got.lockToken}/abandon`)
+    const again = z
+      .looseObject({ lockToken: z.string() })
+      .parse(await client().call('GET', '/devices/d/messages/deviceBound'))
+    expect(again['deliveryCount']).toBe(2)
+    await client().call('DELETE', `/devices/d/messages/deviceBound/${again.lockToken}`)
+    expect(await client().call('GET', '/devices/d/messages/deviceBound')).toBeNull()
   })
 
   test('a stream ends with the API', async () => {

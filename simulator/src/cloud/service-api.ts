@@ -24,6 +24,13 @@ const methodCallSchema = z.strictObject({
   connectTimeoutMs: z.number().optional(),
 })
 
+const deviceMessageSchema = z.strictObject({
+  body: z.json(),
+  properties: z.record(z.string(), z.string()).default({}),
+  messageId: z.string().min(1).max(128).optional(),
+  expirySeconds: z.number().positive().optional(),
+})
+
 export interface ServiceApiOptions {
   readonly cloud: Cloud
   /** `service.json` is written there, and removed when the API closes. */
@@ -52,7 +59,7 @@ interface Call {
 }
 
 interface Operation {
-  readonly method: 'GET' | 'PATCH' | 'POST'
+  readonly method: 'GET' | 'PATCH' | 'POST' | 'DELETE'
   readonly path: RegExp
   /** The answer, or undefined where it writes its own. */
   run(call: Call): Promise<JsonValue | undefined>
@@ -84,10 +91,41 @@ const operations: readonly Operation[] = [
     method: 'POST',
     path: /^\/modules\/([^/]+)\/methods\/([^/]+)$/,
     run: async ({ options, parts: [moduleId = '', name = ''], request }) => {
-      const body = methodCallSchema.safeParse(await readJsonBody(request, bodyBytesMax))
-      if (!body.success) throw new RequestError(400, `the body is not as expected: ${z.prettifyError(body.error)}`)
-      const { payload, ...timeouts } = body.data
+      const { payload, ...timeouts } = parse(methodCallSchema, await readJsonBody(request, bodyBytesMax))
       return { ...(await options.cloud.callMethod(moduleId, name, payload as JsonValue, timeouts)) }
+    },
+  },
+  {
+    method: 'POST',
+    path: /^\/devices\/([^/]+)\/messages$/,
+    run: async ({ options, parts: [deviceId = ''], request }) => {
+      const body = parse(deviceMessageSchema, await readJsonBody(request, bodyBytesMax))
+      const { expirySeconds, ...message } = body
+      const expiryMs = expirySeconds === undefined ? undefined : expirySeconds * 1000
+      return {
+        messageId: options.cloud.deviceMessages.send(deviceId, { ...message, body: body.body as JsonValue, expiryMs }),
+      }
+    },
+  },
+  {
+    method: 'GET',
+    path: /^\/devices\/([^/]+)\/messages\/deviceBound$/,
+    run: async ({ options, parts: [deviceId = ''] }) => toJson(options.cloud.deviceMessages.receive(deviceId) ?? null),
+  },
+  {
+    method: 'DELETE',
+    path: /^\/devices\/([^/]+)\/messages\/deviceBound\/([^/]+)$/,
+    run: async ({ options, url, parts: [deviceId = '', lockToken = ''] }) => {
+      options.cloud.deviceMessages.settle(deviceId, lockToken, url.searchParams.has('reject') ? 'reject' : 'complete')
+      return null
+    },
+  },
+  {
+    method: 'POST',
+    path: /^\/devices\/([^/]+)\/messages\/deviceBound\/([^/]+)\/abandon$/,
+    run: async ({ options, parts: [deviceId = '', lockToken = ''] }) => {
+      options.cloud.deviceMessages.settle(deviceId, lockToken, 'abandon')
+      return null
     },
   },
 ]
@@ -161,6 +199,12 @@ function checkCaller({ headers }: IncomingMessage, token: string): void {
   if (!sameSecret(headers.authorization, `Bearer ${token}`)) {
     throw new RequestError(401, `service API: the bearer token is missing or wrong; it stands in ${serviceFileName}`)
   }
+}
+
+function parse<Value>(schema: z.ZodType<Value>, body: JsonValue): Value {
+  const parsed = schema.safeParse(body)
+  if (parsed.success) return parsed.data
+  throw new RequestError(400, `the body is not as expected: ${z.prettifyError(parsed.error)}`)
 }
 
 function listModules({ cloud, moduleStates }: ServiceApiOptions): JsonValue {

@@ -24,7 +24,7 @@ export class ServiceClient {
   }
 
   /** @throws ServiceError, or Error where the simulator cannot be reached. */
-  async call(method: 'GET' | 'PATCH' | 'POST', path: string, body?: JsonValue): Promise<JsonValue> {
+  async call(method: 'GET' | 'PATCH' | 'POST' | 'DELETE', path: string, body?: JsonValue): Promise<JsonValue> {
     const response = await this.#request(method, path, body)
     const text = await readAll(response)
     const answer: JsonValue = JSON.parse(text)

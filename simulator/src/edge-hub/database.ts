@@ -51,7 +51,7 @@ export class Database {
       // auto_vacuum must be set before the first table is made.
       this.#database.exec(`
         PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
-        PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;
+        PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096;
       `)
       this.#migrate(path)
     } catch (error) {

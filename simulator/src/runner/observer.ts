@@ -8,6 +8,7 @@ import { edgeHubName } from './module-processes.ts'
 import { Rate } from './rates.ts'
 import type { Settings } from './report.ts'
 import type { Runtime } from './runtime.ts'
+import { liveSettings } from './settings.ts'
 import type { SupervisorEvent } from './supervisor.ts'
 import { alertText, type ModuleView, type ReceiptView, type ViewState } from './view.ts'
 
@@ -20,7 +21,6 @@ export interface ObserverParts {
   readonly clock: Clock
   readonly subject: string
   readonly durationS: number | undefined
-  readonly settings: Settings
   readonly hints: readonly string[]
   readonly changed: ChangeLookup
   /** Each thing worth a line of its own, as it happens. */
@@ -42,6 +42,7 @@ export class Observer {
   readonly #values = new Rate(rateWindowMs)
   readonly #cpu = new Map<string, Rate>()
   readonly #notices: string[] = []
+  #settings: (() => Settings) | undefined
   #startMs: number
   #firstReadingS: number | undefined
   #firstAggregateS: number | undefined
@@ -80,6 +81,10 @@ export class Observer {
     }
   }
 
+  get hasReadings(): boolean {
+    return this.#firstReadingS !== undefined
+  }
+
   notice(text: string): void {
     this.#notices.unshift(text)
     this.#notices.splice(noticesMax)
@@ -104,9 +109,10 @@ export class Observer {
   }
 
   receipt(runtime: Runtime): ReceiptView {
+    this.#settings ??= liveSettings(runtime.cloud)
     const { perRow, perMessage } = runtime.edgeHub.sums
     const { sent } = runtime.cloud.report()
-    return { settings: this.#parts.settings, perRow: saving(perRow, sent), perMessage: saving(perMessage, sent) }
+    return { settings: this.#settings(), perRow: saving(perRow, sent), perMessage: saving(perMessage, sent) }
   }
 
   view(runtime: Runtime): ViewState {

@@ -39,6 +39,9 @@ export interface RowAccount {
   readonly kept: number
 }
 
+/** Where nothing aggregates there is nothing to account for. */
+export const noRows: RowAccount = { taken: 0, keptBefore: 0, counted: 0, refused: 0, kept: 0 }
+
 /** Rows that nobody answers for. Never below 0: a row counted twice is a duplicate, not a gain. */
 export function lostRows({ taken, keptBefore, counted, refused, kept }: RowAccount): number {
   return Math.max(0, taken + keptBefore - counted - refused - kept)

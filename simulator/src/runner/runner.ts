@@ -8,17 +8,18 @@ import { Observer } from './observer.ts'
 import type { RunOptions } from './options.ts'
 import { type Preparation, prepare } from './preparation.ts'
 import { computeProduction } from './production.ts'
-import { faultsOf, makeReport, type Report } from './report.ts'
-import { type Runtime, startRuntime } from './runtime.ts'
+import { faultsOf, makeReport, noRows, type Report, type Settings } from './report.ts'
+import { type Runtime, startRuntime, stopGraceMs } from './runtime.ts'
 import { Screen } from './screen.ts'
-import { accountingLabel, settingsOf } from './settings.ts'
+import { accountingLabel, liveSettings } from './settings.ts'
 import { openStateFolder, stateFolderDefault } from './state-folder.ts'
 import { summaryLines } from './summary.ts'
 import { plainLine, type ReceiptView, viewLines } from './view.ts'
 
 const sampleIntervalMs = 500
+/** Until readings arrive, so that the time they took is told exactly. */
+const startIntervalMs = 100
 const plainIntervalMs = 5000
-const readerGraceMs = 6000
 /** The start of the modules is over; from here on there is time to compute. */
 const quietAfterS = 10
 
@@ -69,11 +70,8 @@ class Display {
 }
 
 function hintsFor(options: RunOptions): string[] {
-  const state = options.stateFolder === undefined ? '' : ` --state ${options.stateFolder}`
-  return [
-    `try: npx weir modules${state} | npx weir twin aggregator${state} | npx weir messages${state}`,
-    'Ctrl-C stops everything',
-  ]
+  const weir = options.stateFolder === undefined ? 'npx weir' : `npx weir --state ${options.stateFolder}`
+  return [`try: ${weir} modules | ${weir} twin aggregator | ${weir} messages --follow`, 'Ctrl-C stops everything']
 }
 
 /** Starts the modules; with the state of an earlier run, readers last, once it is known what that run left. */
@@ -123,7 +121,7 @@ async function watch(
     display.update(observer, runtime)
     if (observer.elapsedS >= quietAfterS) void computeLater()
     const leftMs = ((options.durationS ?? Number.POSITIVE_INFINITY) - observer.elapsedS) * 1000
-    await sleep(clock, Math.min(sampleIntervalMs, leftMs))
+    await sleep(clock, Math.min(observer.hasReadings ? sampleIntervalMs : startIntervalMs, leftMs))
   }
 }
 
@@ -131,19 +129,17 @@ async function watch(
 async function finish(
   runtime: Runtime,
   observer: Observer,
-  preparation: Preparation,
   clock: Clock,
-  baseline: Baseline,
+  settingsNow: () => Settings,
+  { baseline, labelAtStart }: { baseline: Baseline; labelAtStart: string },
 ): Promise<{ report: Report; faults: string[] }> {
   const durationS = observer.elapsedS
   await runtime.supervisor.sample()
-  await runtime.supervisor.stop(runtime.modules.map(({ name }) => name).filter(isReader), readerGraceMs)
-  const { deployment } = preparation
-  const settings = settingsOf(desiredOf(deployment, readerName), desiredOf(deployment, aggregatorName))
-  const account =
-    settings.windowMs === null
-      ? undefined
-      : await settle(runtime, clock, new Set([accountingLabel(settings)]), baseline)
+  await runtime.supervisor.stop(runtime.modules.map(({ name }) => name).filter(isReader), stopGraceMs)
+  const settings = settingsNow()
+  // Where the windows were changed meanwhile, those before count too.
+  const labels = new Set([labelAtStart, accountingLabel(settings)])
+  const rows = settings.windowMs === null ? noRows : await settle(runtime, clock, labels, baseline)
   await runtime.supervisor.sample()
   const modules = runtime.supervisor.statuses()
   const received = runtime.cloud.report()
@@ -154,7 +150,7 @@ async function finish(
     perRow: runtime.edgeHub.sums.perRow,
     perMessage: runtime.edgeHub.sums.perMessage,
     sent: received.sent,
-    rows: account ?? { taken: 0, keptBefore: 0, counted: 0, refused: 0, kept: 0 },
+    rows,
     duplicated: received.duplicated,
     alertsRaised: received.alerts.raised,
     alertLatenciesMs: observer.alerts.latenciesMs,
@@ -173,14 +169,12 @@ export async function run(options: RunOptions, { out, stop }: RunSurroundings): 
   const preparation = await prepare(options, clock)
   const { deployment, plant } = preparation
   if (plant !== undefined) cleanup.defer(() => plant.close())
-  const settings = settingsOf(desiredOf(deployment, readerName), desiredOf(deployment, aggregatorName))
   const display = new Display(out)
   cleanup.defer(() => display.close())
   const observer = new Observer({
     clock,
     subject: preparation.subject,
     durationS: options.durationS,
-    settings,
     hints: hintsFor(options),
     changed: (...of) => plant?.image.changedMs(...of),
     onNotice: (text) => display.notice(text),
@@ -202,10 +196,12 @@ export async function run(options: RunOptions, { out, stop }: RunSurroundings): 
     ...hintsFor(options).map((hint) => `  ${hint}`),
   ])
   observer.begin()
-  const baseline = await startModules(runtime, clock, state.isUsed, accountingLabel(settings))
+  const settings = liveSettings(runtime.cloud)
+  const labelAtStart = accountingLabel(settings())
+  const baseline = await startModules(runtime, clock, state.isUsed, labelAtStart)
   const computeOnce = onceProduction(preparation, observer)
   await watch(runtime, observer, display, clock, options, stop, computeOnce)
-  const { report, faults } = await finish(runtime, observer, preparation, clock, baseline)
+  const { report, faults } = await finish(runtime, observer, clock, settings, { baseline, labelAtStart })
   await computeOnce()
   display.close()
   if (options.reportFile !== undefined) {

@@ -1,2 +1,0 @@
-import { benchJournal } from '/work/main/bench/journal.ts'
-console.log(await benchJournal())
