@@ -62,7 +62,8 @@ if (file !== undefined) {
     : []
   const node = nodePath()
   const child = spawn(node, [...loader, join(root, file), ...rest], {
-    stdio: 'inherit',
+    // Over the channel the program learns that this process is gone, even where it was killed.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: {
       ...process.env,
       PATH: `${join(node, '..')}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`,

@@ -57,15 +57,15 @@ async function until(run: Start, condition: () => boolean | Promise<boolean>): P
   }
 }
 
-/** Process ids of the edge hub and of every module, as the service API has them. */
-async function pidsOf(): Promise<number[]> {
+/** Process ids of the edge hub and of every module, by name, as the service API has them. */
+async function pidsByName(): Promise<Map<string, number>> {
   try {
     const { url, token } = findService(join(folder, 'state'))
     const answer = await fetch(`${url}/modules`, { headers: { authorization: `Bearer ${token}` } })
-    const modules = (await answer.json()) as { pid?: number }[]
-    return modules.flatMap(({ pid }) => (pid === undefined ? [] : [pid]))
+    const modules = (await answer.json()) as { moduleId: string; pid?: number }[]
+    return new Map(modules.flatMap(({ moduleId, pid }) => (pid === undefined ? [] : [[moduleId, pid]])))
   } catch {
-    return []
+    return new Map()
   }
 }
 
@@ -79,13 +79,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function runningPids(run: Start): Promise<number[]> {
-  let pids: number[] = []
+/** Waits until everything runs and readings arrive. */
+async function running(run: Start): Promise<Map<string, number>> {
+  let pids = new Map<string, number>()
   await until(run, async () => {
-    pids = await pidsOf()
-    return pids.length === moduleNames.length + 1 && run.output().includes('first readings')
+    pids = await pidsByName()
+    return pids.size === moduleNames.length + 1 && run.output().includes('first readings')
   })
   return pids
+}
+
+async function runningPids(run: Start): Promise<number[]> {
+  return [...(await running(run)).values()]
 }
 
 describe('npm start', () => {
@@ -151,9 +156,9 @@ describe('npm start', () => {
 
   test('says that a module died, and exits with 1', async () => {
     const run = start('--duration', '12')
-    const [, aggregator = 0] = await runningPids(run).then((pids) => pids.slice(0, 3))
-    process.kill(aggregator, 'SIGKILL')
+    const forwarder = (await running(run)).get('alert-forwarder')
+    process.kill(forwarder ?? 0, 'SIGKILL')
     expect(await run.exit, run.output()).toBe(1)
-    expect(run.output()).toMatch(/FAILED: .* died \(SIGKILL\)/)
+    expect(run.output()).toContain('FAILED: alert-forwarder died (SIGKILL)')
   })
 })

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { errorText, WeirError } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
-import { hubWaitMs, metricsPortDefault, tokenRenewalS } from './limits.ts'
+import { fsyncIntervalMs, hubWaitMs, metricsPortDefault, queueBytesMax, tokenRenewalS } from './limits.ts'
 import type { LogLevel } from './log.ts'
 import { parseLogLevel } from './log-stdout.ts'
 
@@ -16,6 +16,8 @@ export const environmentVariables = {
   WEIR_COMMAND_SOCKET: 'Unix socket of `weir`. Default: /run/weir/<module>.sock, else weir.sock in the state folder.',
   WEIR_DEFAULTS_FILE: 'JSON file with a configuration over which the desired properties are laid. Default: none.',
   WEIR_TOKEN_RENEWAL_S: `Seconds after which the connection is opened anew with a fresh token, 10 to 3300. Default: ${tokenRenewalS}.`,
+  WEIR_QUEUE_BYTES_MAX: `Bytes of messages that may wait on the disk for the hub. Default: ${queueBytesMax}.`,
+  WEIR_FSYNC_INTERVAL_MS: `Milliseconds that a message may wait for the disk; what a power cut can cost. Default: ${fsyncIntervalMs}.`,
   WEIR_HUB_WAIT_MS: `Milliseconds to wait for the hub at start before the last good configuration is used. Default: ${hubWaitMs}.`,
 } as const
 
@@ -25,6 +27,8 @@ export interface HostSettings {
   readonly metricsAddress: string
   readonly hubWaitMs: number
   readonly tokenRenewalMs: number
+  readonly queueBytesMax: number
+  readonly fsyncIntervalMs: number
   /** The container's own defaults. */
   readonly defaults: JsonObject
 }
@@ -41,12 +45,16 @@ export function readSettings(environment: Environment): HostSettings {
     const value = environment[name]
     return value === '' ? undefined : value
   }
+  const number = (name: keyof typeof environmentVariables, fallback: number, min: number, max: number): number =>
+    wholeNumber(name, get(name), fallback, min, max)
   return {
     logLevel: parseLogLevel(get('RuntimeLogLevel') ?? 'info') ?? 'info',
     stateFolder: stateFolderOf(environment),
     metricsAddress: get('WEIR_METRICS_PORT') ?? String(metricsPortDefault),
-    hubWaitMs: wholeNumber('WEIR_HUB_WAIT_MS', get('WEIR_HUB_WAIT_MS'), hubWaitMs, 0, 600_000),
-    tokenRenewalMs: 1000 * wholeNumber('WEIR_TOKEN_RENEWAL_S', get('WEIR_TOKEN_RENEWAL_S'), tokenRenewalS, 10, 3300),
+    hubWaitMs: number('WEIR_HUB_WAIT_MS', hubWaitMs, 0, 600_000),
+    tokenRenewalMs: 1000 * number('WEIR_TOKEN_RENEWAL_S', tokenRenewalS, 10, 3300),
+    queueBytesMax: number('WEIR_QUEUE_BYTES_MAX', queueBytesMax, 4 * 1024 * 1024, 64 * 1024 ** 3),
+    fsyncIntervalMs: number('WEIR_FSYNC_INTERVAL_MS', fsyncIntervalMs, 10, 600_000),
     defaults: readDefaults(get('WEIR_DEFAULTS_FILE')),
   }
 }
@@ -54,7 +62,7 @@ export function readSettings(environment: Environment): HostSettings {
 function wholeNumber(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
   if (text === undefined) return fallback
   const value = Number(text)
-  if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value
+  if (/^\d{1,12}$/.test(text) && value >= min && value <= max) return value
   throw new WeirError('CONFIG_REFUSED', `${name}: "${text}" must be a whole number from ${min} to ${max}`)
 }
 

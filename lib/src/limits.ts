@@ -28,8 +28,12 @@ export const hubRetryMsFirst = 250
 export const hubRetryMsMax = 15_000
 /** Attempts that the hub may refuse, one after the other, before the module gives up and is restarted. */
 export const hubRefusalsMax = 5
-/** Messages that wait in memory for the hub. */
-export const queueBytesMax = 16 * 1024 * 1024
+/** Bytes of messages that may wait for the hub on the disk, whose folder takes up to about twice that. */
+export const queueBytesMax = 64 * 1024 * 1024
+/** Bytes of messages that a spilling queue holds in memory while the hub takes messages. */
+export const queueMemoryBytesMax = 4 * 1024 * 1024
+/** The longest time that a message waits for the disk: what a power cut can cost. */
+export const fsyncIntervalMs = 5_000
 /** Messages sent and not yet acknowledged by the hub. */
 export const inflightMax = 32
 /** Problems of a refused configuration that are reported, and the length of each. */

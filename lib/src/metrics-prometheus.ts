@@ -11,11 +11,23 @@ const prefix = 'weir_'
 export class PrometheusMetrics implements Metrics {
   readonly registry = new Registry()
   readonly #metrics = new Map<string, unknown>()
+  readonly #beforeScrape: (() => void)[] = []
 
   constructor(module: string) {
     this.registry.setDefaultLabels({ module })
     collectDefaultMetrics({ register: this.registry })
     addDiskMetrics(this.registry)
+  }
+
+  /** `measure` sets gauges that are only worth setting when somebody looks. */
+  beforeScrape(measure: () => void): void {
+    this.#beforeScrape.push(measure)
+  }
+
+  /** The page that is scraped. */
+  text(): Promise<string> {
+    for (const measure of this.#beforeScrape) measure()
+    return this.registry.metrics()
   }
 
   counter(name: string, help: string, labelNames: readonly string[] = []) {
@@ -101,7 +113,7 @@ export async function serveMetrics(metrics: PrometheusMetrics, address: string, 
       response.writeHead(404).end()
       return
     }
-    metrics.registry.metrics().then(
+    metrics.text().then(
       (text) => response.writeHead(200, { 'content-type': metrics.registry.contentType }).end(text),
       (error: unknown) => response.writeHead(500).end(errorText(error)),
     )

@@ -61,5 +61,11 @@ export interface ModuleInstance<Config> {
 export interface ModuleDeclaration<Config> {
   readonly name: string
   readonly config: ConfigDeclaration<Config>
+  /**
+   * `durable` (default): a message is on the disk before `publish` returns, as it must be where the module acknowledges
+   * what it was made from. `spilling`: in memory while the hub takes messages, on the disk while it does not; spares the
+   * flash of a module that acknowledges nothing to anybody, as readers.
+   */
+  readonly queue?: 'durable' | 'spilling'
   start(context: ModuleContext, config: Config): ModuleInstance<Config>
 }

@@ -1,31 +1,45 @@
 import type { OutputMessage } from './hub.ts'
 
-/** A message in the outbox; `id` rises with the order in which messages were published. */
+/** A message in the outbox. */
 export interface StoredMessage {
   readonly id: number
   readonly message: OutputMessage
   readonly urgent: boolean
-  readonly bytes: number
 }
 
-/** Where messages wait for the hub: urgent ones in a lane of their own, each lane in its order. */
+/** What gave way because the queue was full. */
+export type Dropped = (message: OutputMessage) => void
+
+/** Where messages wait for the hub: urgent ones in a lane of their own, each lane in the order of `append`. */
 export interface OutboxStore {
-  /** Messages held, taken ones included, and their bytes. */
+  /** Messages that are not done, taken ones included, and their bytes. */
   readonly messages: number
   readonly bytes: number
+  /** How long the oldest message that a power cut would cost has waited for the disk; 0: none would be lost. */
+  readonly unsyncedMs: number
+  /**
+   * Stores a message; where there is no room the oldest give way, urgent ones last. Throws QUEUE_FULL where that is not
+   * enough, STATE_UNWRITABLE where the disk refuses.
+   */
   append(message: OutputMessage, urgent: boolean): void
   /** The next message not yet taken, urgent ones first; it stays until `done`. */
   take(): StoredMessage | undefined
-  /** What was taken and not done waits again, in its old place. */
+  /** What was taken and is not done waits again, in its old place. */
   giveBack(): void
+  /** Throws STATE_UNWRITABLE. */
   done(id: number): void
-  /** Gives up the oldest message that is neither urgent nor taken; where only urgent ones wait, the oldest of them. */
-  dropOldest(): StoredMessage | undefined
+  /** The hub takes nothing now: whatever is only in memory goes to the disk, where there is one. Throws STATE_UNWRITABLE. */
+  away(): void
+  /** Leaves on the disk what is there. */
+  close(): void
 }
+
+/** What holding a message costs beside its bytes. */
+const overheadBytes = 200
 
 /** Bytes that a message is counted with: its body, its properties and what holding it costs. */
 export function heldBytes(message: OutputMessage): number {
-  let bytes = 200 + message.body.length
+  let bytes = overheadBytes + message.body.length
   for (const [name, value] of Object.entries(message.properties)) bytes += name.length + value.length
   return bytes
 }
@@ -56,13 +70,21 @@ class Lane {
   }
 }
 
+/** Messages in memory only. */
 export class MemoryOutboxStore implements OutboxStore {
+  readonly #bytesMax: number
+  readonly #onDropped: Dropped
   readonly #urgent = new Lane()
   readonly #normal = new Lane()
   readonly #taken = new Map<number, StoredMessage>()
   #id = 0
   #messages = 0
   #bytes = 0
+
+  constructor(bytesMax: number, onDropped: Dropped) {
+    this.#bytesMax = bytesMax
+    this.#onDropped = onDropped
+  }
 
   get messages(): number {
     return this.#messages
@@ -72,11 +94,21 @@ export class MemoryOutboxStore implements OutboxStore {
     return this.#bytes
   }
 
+  get unsyncedMs(): number {
+    return 0
+  }
+
   append(message: OutputMessage, urgent: boolean): void {
-    const item = { id: this.#id++, message, urgent, bytes: heldBytes(message) }
+    const item = { id: this.#id++, message, urgent }
     this.#messages += 1
-    this.#bytes += item.bytes
+    this.#bytes += heldBytes(message)
     ;(urgent ? this.#urgent : this.#normal).push(item)
+    while (this.#bytes > this.#bytesMax) {
+      const oldest = this.#normal.shift() ?? this.#urgent.shift()
+      if (oldest === undefined) return
+      this.#release(oldest)
+      this.#onDropped(oldest.message)
+    }
   }
 
   take(): StoredMessage | undefined {
@@ -99,14 +131,12 @@ export class MemoryOutboxStore implements OutboxStore {
     this.#release(item)
   }
 
-  dropOldest(): StoredMessage | undefined {
-    const item = this.#normal.shift() ?? this.#urgent.shift()
-    if (item !== undefined) this.#release(item)
-    return item
-  }
+  away(): void {}
+
+  close(): void {}
 
   #release(item: StoredMessage): void {
     this.#messages -= 1
-    this.#bytes -= item.bytes
+    this.#bytes -= heldBytes(item.message)
   }
 }

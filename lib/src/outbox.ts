@@ -1,12 +1,12 @@
 import type { Clock, Timer } from './clock.ts'
 import { errorText, WeirError } from './errors.ts'
 import type { Hub, OutputMessage } from './hub.ts'
-import { hubRetryMsFirst, hubRetryMsMax, inflightMax, messageBytesMax, queueBytesMax } from './limits.ts'
+import { hubRetryMsFirst, hubRetryMsMax, inflightMax, messageBytesMax } from './limits.ts'
 import { schemaVersion } from './messages.ts'
 import { meteredBytes } from './meter.ts'
 import type { Metrics } from './metrics.ts'
 import type { Outgoing } from './module.ts'
-import { MemoryOutboxStore, type OutboxStore, type StoredMessage } from './outbox-store.ts'
+import type { OutboxStore, StoredMessage } from './outbox-store.ts'
 
 export interface OutboxParts {
   readonly hub: Pick<Hub, 'send'>
@@ -14,10 +14,11 @@ export interface OutboxParts {
   readonly metrics: Metrics
   /** Names this run of the module to receivers. */
   readonly session: string
+  readonly store: OutboxStore
   /** Counts and logs what is given up. */
   reject(reason: string, detail: string): void
-  readonly store?: OutboxStore
-  readonly queueBytesMax?: number
+  /** The store takes nothing any more: the module must stop. */
+  fail(error: unknown): void
 }
 
 /** System properties that every message of Weir carries; needed to judge its size, set by hub-azure.ts. */
@@ -31,12 +32,9 @@ export const systemProperties = { contentType: 'application/json', contentEncodi
 export class Outbox {
   readonly #parts: OutboxParts
   readonly #store: OutboxStore
-  readonly #bytesMax: number
   readonly #sequences = new Map<string, number>()
   readonly #sent
   readonly #retried
-  readonly #waiting
-  readonly #waitingBytes
   #fixed: Readonly<Record<string, string>> = {}
   #connected = false
   #inflight = 0
@@ -47,12 +45,9 @@ export class Outbox {
 
   constructor(parts: OutboxParts) {
     this.#parts = parts
-    this.#store = parts.store ?? new MemoryOutboxStore()
-    this.#bytesMax = parts.queueBytesMax ?? queueBytesMax
+    this.#store = parts.store
     this.#sent = parts.metrics.counter('messages_sent_total', 'Messages that the hub has taken', ['output'])
     this.#retried = parts.metrics.counter('sends_retried_total', 'Sends that failed and were tried again')
-    this.#waiting = parts.metrics.gauge('outbox_messages', 'Messages waiting for the hub')
-    this.#waitingBytes = parts.metrics.gauge('outbox_bytes', 'Bytes of the messages waiting for the hub')
   }
 
   /** Messages that the hub has not taken yet. */
@@ -76,8 +71,12 @@ export class Outbox {
       this.#parts.reject('messageTooLarge', `${what}: ${bytes} bytes exceed ${messageBytesMax}`)
       return
     }
-    this.#store.append(message, outgoing.urgent === true)
-    while (this.#store.bytes > this.#bytesMax && this.#dropOldest());
+    try {
+      this.#store.append(message, outgoing.urgent === true)
+    } catch (error) {
+      if (error instanceof WeirError && error.code === 'QUEUE_FULL') this.#parts.reject('queueFull', error.message)
+      else this.#parts.fail(error)
+    }
     this.#pump()
   }
 
@@ -90,6 +89,7 @@ export class Outbox {
       this.#retryTimer = undefined
       this.#failed = false
     }
+    if (!connected && this.#inflight === 0) this.#away()
     this.#pump()
   }
 
@@ -122,17 +122,6 @@ export class Outbox {
     }
   }
 
-  #dropOldest(): boolean {
-    const dropped = this.#store.dropOldest()
-    if (dropped === undefined) return false
-    const { messageId, output } = dropped.message
-    this.#parts.reject(
-      'queueFull',
-      `message ${messageId} at output ${output}: the queue exceeds ${this.#bytesMax} bytes`,
-    )
-    return true
-  }
-
   #pump(): void {
     while (this.#connected && !this.#failed && this.#inflight < inflightMax) {
       const item = this.#store.take()
@@ -143,17 +132,17 @@ export class Outbox {
         (error: unknown) => this.#settle(item, error),
       )
     }
-    this.#measure()
+    this.#tellDrained()
   }
 
   #settle(item: StoredMessage, error: unknown): void {
     this.#inflight -= 1
     if (error === undefined) {
-      this.#store.done(item.id)
+      this.#done(item)
       this.#sent.add(1, { output: item.message.output })
       if (!this.#failed) this.#retryMs = hubRetryMsFirst
     } else if (error instanceof WeirError && error.reaction === 'drop') {
-      this.#store.done(item.id)
+      this.#done(item)
       this.#parts.reject('sendRefused', `message ${item.message.messageId}: ${errorText(error)}`)
     } else {
       this.#failed = true
@@ -163,9 +152,18 @@ export class Outbox {
     this.#pump()
   }
 
+  #done(item: StoredMessage): void {
+    try {
+      this.#store.done(item.id)
+    } catch (error) {
+      this.#parts.fail(error)
+    }
+  }
+
   /** Only once nothing is in flight: sending the rest beside what failed would break the order. */
   #retryLater(): void {
     this.#store.giveBack()
+    if (!this.#connected) this.#away()
     if (this.#retryTimer !== undefined) return
     this.#retryTimer = this.#parts.clock.setTimer(() => {
       this.#retryTimer = undefined
@@ -175,9 +173,15 @@ export class Outbox {
     this.#retryMs = Math.min(this.#retryMs * 2, hubRetryMsMax)
   }
 
-  #measure(): void {
-    this.#waiting.set(this.#store.messages)
-    this.#waitingBytes.set(this.#store.bytes)
+  #away(): void {
+    try {
+      this.#store.away()
+    } catch (error) {
+      this.#parts.fail(error)
+    }
+  }
+
+  #tellDrained(): void {
     if (this.#store.messages > 0 && this.#connected) return
     for (const resolve of this.#idle.splice(0)) resolve()
   }

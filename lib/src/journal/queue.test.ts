@@ -221,6 +221,53 @@ test('an item of the largest size can be moved', () => {
   expect(queue.take()).toMatchObject({ id: old, payload: Buffer.from('o'.repeat(318)) })
 })
 
+/** Puts and finishes items until what is done takes as much room as it may, behind one item that waits. */
+function pileUp(queue: Queue, bytesMax: number): void {
+  put(queue, 'old', 9)
+  while (queue.stats().bytes < bytesMax - 50) queue.done(put(queue, 'passing', 0))
+}
+
+test('whatever was done before, all of bytesMax can be put without anything done in between', () => {
+  const bench = new Bench()
+  const queue = bench.open({ bytesMax: 40_000, whenFull: 'refuse' })
+  pileUp(queue, 80_800)
+  for (let number = 0; number < 199; number++) put(queue, `${number}`.padEnd(182), 5)
+  expect(queue.stats()).toMatchObject({ items: 200, itemBytes: 39_821 })
+  expect(bench.fileSystem.bytes).toBeLessThanOrEqual(2 * 40_000 + 8 * 400 + 4096)
+})
+
+test('done for an item that turns out to be damaged as it is moved counts it once', () => {
+  const bench = new Bench()
+  const queue = bench.open({ onEvent: () => {} })
+  const old = put(queue, 'damaged', 9)
+  const path = `${folder}/0000000000000001.journal`
+  const bytes = bench.fileSystem.content(path)
+  bytes.writeUInt8(0, bytes.indexOf('damaged'))
+  let moved = false
+  for (let number = 0; number < 200 && !moved; number++) {
+    const id = put(queue, 'passing', 0)
+    moved = queue.stats().bytes > 2 * 2_000 + 2 * 400
+    queue.done(moved ? old : id)
+  }
+  expect(moved).toBe(true)
+  expect(bench.fileSystem.paths()).not.toContain(path)
+  expect(queue.stats()).toMatchObject({ items: 1, itemBytes: 7 + 18 })
+})
+
+test('segments that cannot be deleted fill the folder up to its bound, and nothing is lost or hangs', () => {
+  const bench = new Bench()
+  const queue = bench.open()
+  put(queue, 'old', 9)
+  bench.fileSystem.fault = ({ name }) => (name === 'remove' ? { code: 'EPERM' } : undefined)
+  const passAll = () => {
+    for (let number = 0; number < 1_000; number++) queue.done(put(queue, 'passing', 0))
+  }
+  expect(passAll).toThrow(expect.objectContaining({ code: 'QUEUE_FULL' }))
+  bench.fileSystem.fault = undefined
+  passAll()
+  expect(takeAll(queue)).toContain('old')
+})
+
 test.each([-1, 10, 0.5])('priority %d is refused', (priority) => {
   expect(() => put(new Bench().open(), 'a', priority)).toThrow('priority')
 })

@@ -112,7 +112,6 @@ export class Queue {
       entry.state = 'waiting'
       this.#line(entry.priority).push(entry)
     }
-    this.#releaseBefore(this.#order.first())
   }
 
   /** Items that are not done, taken ones included. */

@@ -117,7 +117,7 @@ export class Segment {
     let position = this.#indexPositions[entry] ?? 0
     let expectedOffset = (this.#indexSequences[entry] ?? 0) - this.firstSequence
     while (position < this.bytes) {
-      const at = this.#damages.has(position) ? -1 : window.reachRecord(position)
+      const at = window.reachRecord(position)
       if (at < 0 || !isRecord(window.bytes, at, window.bytes.length, this.seed)) {
         const damage = this.#damages.get(position) ?? this.#meetDamage(window, position, expectedOffset, onDamage)
         expectedOffset = damage.throughSequence + 1 - this.firstSequence
@@ -185,7 +185,6 @@ class Window {
 
   /** Where `position` of the file lies in `bytes`, with `length` bytes after it; -1 where the file ends before them. */
   reach(position: number, length: number): number {
-    if (position + length > this.#fileBytes) return -1
     if (position < this.#start || position + length > this.#start + this.bytes.length) {
       const bytes = Math.min(Math.max(length, this.#aheadBytes), this.#fileBytes - position)
       this.bytes = readBytes(this.#fileSystem, this.#descriptor, position, bytes)

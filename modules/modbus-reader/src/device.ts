@@ -3,6 +3,7 @@ import type { Row } from '@weir/lib/messages'
 import { DeviceBatch, type UrgentLimits } from './batch.ts'
 import type { DeviceConfig, ModbusConfig } from './config.ts'
 import { intervalOf } from './groups.ts'
+import type { DeviceLabels } from './telemetry.ts'
 
 /** Values in one message; with ids of usual length this stays far below 256 KiB. */
 const valuesPerMessageMax = 4000
@@ -15,6 +16,16 @@ function urgentLimits(device: DeviceConfig): UrgentLimits {
   )
 }
 
+/** How often the units go along, so that a receiver that began anew learns them. */
+const unitsIntervalMs = 600_000
+
+function unitsOf(device: DeviceConfig): Readonly<Record<string, string>> | undefined {
+  const units = Object.entries(device.signals).flatMap(([signalId, { unit }]) =>
+    unit === undefined ? [] : [[signalId, unit] as const],
+  )
+  return units.length === 0 ? undefined : Object.fromEntries(units)
+}
+
 /** One device while it is polled: its rows on their way into messages. */
 export class Device {
   readonly id: string
@@ -24,6 +35,8 @@ export class Device {
   readonly #batch: DeviceBatch
   readonly #clock: Clock
   readonly #publish: (device: Device, rows: Row[], urgent: boolean) => void
+  readonly #units: Readonly<Record<string, string>> | undefined
+  #unitsDueMs = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
 
   constructor(
@@ -38,6 +51,7 @@ export class Device {
     this.fingerprint = deviceFingerprint(config, device)
     this.#clock = clock
     this.#publish = publish
+    this.#units = unitsOf(device)
     this.#batch = new DeviceBatch({
       publishIntervalMs: config.publishIntervalMs,
       pollIntervalMs: Math.min(...Object.values(device.signals).map((signal) => intervalOf(config, device, signal))),
@@ -53,6 +67,15 @@ export class Device {
     else if (this.#timer === undefined && this.#batch.dueMs !== undefined) {
       this.#timer = this.#clock.setTimer(() => this.flush(), this.#batch.dueMs - this.#clock.monotonicMs())
     }
+  }
+
+  /** What goes with the rows of the message about to be made. The units are in the first one, then every ten minutes. */
+  labels(): DeviceLabels {
+    const { deviceType, location } = this.config
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs < this.#unitsDueMs) return { deviceType, location }
+    this.#unitsDueMs = nowMs + unitsIntervalMs
+    return { deviceType, location, units: this.#units }
   }
 
   /** Sends what is collected now. */

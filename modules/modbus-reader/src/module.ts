@@ -67,7 +67,7 @@ class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
   publish(device: Device, rows: Row[], urgent: boolean): void {
     this.#totals.rows += rows.length
     this.#instruments.rows.add(rows.length)
-    for (const message of telemetryMessages(device.id, device.config, rows, urgent)) this.#context.publish(message)
+    for (const message of telemetryMessages(device.id, device.labels(), rows, urgent)) this.#context.publish(message)
   }
 
   event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'detail'>): void {

@@ -25,6 +25,11 @@ it('rows of a device make one message of the contract, labelled for routes', () 
   })
 })
 
+it('units travel in the body where they are told', () => {
+  const messages = telemetryMessages('a', { units: { temperature: '°C' } }, [row('2026-01-01T00:00:00.000Z')], false)
+  expect(bodyOf(messages[0])).toMatchObject({ units: { temperature: '°C' } })
+})
+
 it('the same rows have the same messageId on every try, other rows another', () => {
   const idOf = (value: number) =>
     telemetryMessages('a', {}, [row('2026-01-01T00:00:00.000Z', value)], false).map(({ messageId }) => messageId)

@@ -1,10 +1,9 @@
 import { believableTimestampMsMin } from '@weir/lib/limits'
-import { contentId, type Row } from '@weir/lib/messages'
+import { contentId, type Row, sourceProperties } from '@weir/lib/messages'
 import type { Outgoing } from '@weir/lib/module'
-import { encodeTelemetry, type TelemetryBody } from '@weir/lib/telemetry'
-import type { DeviceConfig } from './config.ts'
+import { encodeTelemetry, type TelemetryBody, type TelemetryHeader } from '@weir/lib/telemetry'
 
-export type DeviceLabels = Pick<DeviceConfig, 'deviceType' | 'location'>
+export type DeviceLabels = Pick<TelemetryHeader, 'deviceType' | 'location' | 'units'>
 
 const believableFrom = new Date(believableTimestampMsMin).toISOString()
 
@@ -15,9 +14,7 @@ function messageOf(deviceId: string, { deviceType, location }: DeviceLabels, urg
     messageId: contentId('telemetry', body),
     body,
     properties: {
-      deviceId,
-      ...(deviceType === undefined ? {} : { deviceType }),
-      ...(location === undefined ? {} : { location }),
+      ...sourceProperties({ deviceId, deviceType, location }),
       ...(part === undefined ? {} : { part: String(part) }),
     },
     urgent,
@@ -34,7 +31,7 @@ export function telemetryMessages(
   rows: readonly Row[],
   urgent: boolean,
 ): Outgoing[] {
-  const header = { deviceId, deviceType: labels.deviceType, location: labels.location }
+  const header = { deviceId, ...labels }
   const { trusted = [], untrusted = [] } = Object.groupBy(rows, ({ timestamp }) =>
     timestamp < believableFrom ? 'untrusted' : 'trusted',
   )

@@ -1,6 +1,5 @@
-import { isJsonObject } from '@weir/lib/json'
 import { addTraffic, meteredBytes, noTraffic, type Traffic } from '@weir/lib/meter'
-import { elementSpans } from './json-spans.ts'
+import { JsonScanner } from './json-scanner.ts'
 import type { HubMessage } from './message.ts'
 
 /** A module that sends a message again, because it missed the acknowledgement, is counted once for so many messages. */
@@ -62,32 +61,58 @@ interface TelemetryRows {
   readonly envelopeBytes: number
 }
 
+const partName = Buffer.from('"part"')
+const readingsName = Buffer.from('"readings"')
+const valuesName = Buffer.from('"values"')
+
+/** Undefined where the body is no JSON, has no rows, or a row without values. */
 function telemetryRows(body: Buffer): TelemetryRows | undefined {
-  const telemetry = parseObject(body)
-  const readings: unknown = telemetry?.['readings']
-  if (!Array.isArray(readings) || readings.length === 0) return undefined
-  const spans = elementSpans(body, 'readings')
-  const first = spans[0]
-  const last = spans.at(-1)
-  if (first === undefined || last === undefined || spans.length !== readings.length) return undefined
-  let values = 0
-  for (const row of readings) {
-    if (!isJsonObject(row) || !isJsonObject(row['values'])) return undefined
-    values += Object.keys(row['values']).length
-  }
-  return {
-    part: typeof telemetry?.['part'] === 'number' ? telemetry['part'] : 1,
-    values,
-    bytes: spans.map(({ start, end }) => end - start),
-    envelopeBytes: body.length - (last.end - first.start),
-  }
+  const scanner = new JsonScanner(body)
+  let part = 1
+  let rows: RowSpans | undefined
+  const isJson = scanner.document(() =>
+    scanner.object((start, end) => {
+      if (scanner.isName(start, end, readingsName)) {
+        rows = readRows(scanner)
+        return rows !== undefined
+      }
+      const valueStart = scanner.at
+      if (!scanner.value()) return false
+      if (scanner.isName(start, end, partName)) part = Number(body.toString('latin1', valueStart, scanner.at))
+      return true
+    }),
+  )
+  if (!isJson || rows === undefined || rows.bytes.length === 0) return undefined
+  return { part, values: rows.values, bytes: rows.bytes, envelopeBytes: body.length - (rows.end - rows.start) }
 }
 
-function parseObject(body: Buffer): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8'))
-    return isJsonObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
+interface RowSpans {
+  readonly bytes: number[]
+  /** From the first byte of the first row to the last of the last. */
+  start: number
+  end: number
+  values: number
+}
+
+function readRows(scanner: JsonScanner): RowSpans | undefined {
+  const rows: RowSpans = { bytes: [], start: 0, end: 0, values: 0 }
+  const isArray = scanner.array(() => {
+    const start = scanner.at
+    let values = -1
+    const isRow = scanner.object((nameStart, nameEnd) => {
+      if (!scanner.isName(nameStart, nameEnd, valuesName) || !scanner.isObject) return scanner.value()
+      values = 0
+      return scanner.object(() => {
+        values++
+        return scanner.value()
+      })
+    })
+    if (!isRow || values < 0) return false
+    if (rows.bytes.length === 0) rows.start = start
+    rows.bytes.push(scanner.at - start)
+    rows.end = scanner.at
+    rows.values += values
+    return true
+  })
+  return isArray ? rows : undefined
 }

@@ -33,7 +33,8 @@ const passedOn = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']
 /** Node keeps compiled code here, so that the second start is faster. */
 const compileCacheFolder = join(rootFolder, 'node_modules', '.cache', 'weir')
 
-const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
+/** Flags of every process, in images too: measured by `npm run bench -- path`. */
+export const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
 
 function baseEnvironment(): Record<string, string> {
   const passed = passedOn.flatMap((name) => {

@@ -111,7 +111,7 @@ class SimulatedReader {
       Object.entries(config.devices).map(([id, device]) => [
         id,
         new Device(id, config, device, this.clock, (of, rows, urgent) => {
-          for (const message of telemetryMessages(of.id, of.config, rows, urgent)) publish(message)
+          for (const message of telemetryMessages(of.id, of.labels(), rows, urgent)) publish(message)
         }),
       ]),
     )
