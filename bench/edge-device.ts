@@ -6,9 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { JsonObject, JsonValue } from '@weir/lib/json'
+import { sleep, systemClock } from '@weir/lib/clock'
+import { asObject, type JsonObject, type JsonValue } from '@weir/lib/json'
 import type { Cloud } from '@weir/simulator/cloud/cloud'
-import { TestDevice, until } from '@weir/simulator/edge-hub/testing'
+import { TestDevice } from '@weir/simulator/edge-hub/testing'
 import type { EdgeHubCounters, FromEdgeHubControl, ToEdgeHub } from '@weir/simulator/edge-hub-control'
 import { nodeFlags } from '@weir/simulator/runner/module-processes'
 import { sampleResources } from '@weir/simulator/runner/resources'
@@ -94,6 +95,10 @@ export class BenchDevice {
     throw new Error(`bench: ${module} answers ${name} with ${result.status}: ${JSON.stringify(result.payload)}`)
   }
 
+  async status(module: string): Promise<JsonObject> {
+    return asObject(await this.call(module, 'getStatus')) ?? {}
+  }
+
   /** What the processes have used since their start. */
   async usage(): Promise<Map<string, Usage>> {
     const pids = new Map([...this.#processes].map(([name, child]) => [name, child.pid ?? 0]))
@@ -150,7 +155,7 @@ export class BenchDevice {
   #spawn(name: string, file: string, environment: Record<string, string>): ChildProcess {
     // What the processes log goes where it does not mix with the figures.
     const child = spawn(process.execPath, [...nodeFlags, ...extraNodeFlags, file], {
-      env: { PATH: process.env['PATH'], RuntimeLogLevel: 'warning', ...environment },
+      env: { ...process.env, RuntimeLogLevel: 'warning', ...environment },
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     this.#processes.set(name, child)
@@ -159,14 +164,11 @@ export class BenchDevice {
 
   /** Before it runs, a module may not listen for methods yet. */
   async #running(name: string): Promise<void> {
-    let state: unknown
-    const ask = async (): Promise<void> => {
-      const status = await this.call(name, 'getStatus').catch(() => undefined)
-      state = (status as JsonObject | undefined)?.['state']
-      if (state !== 'running') setTimeout(ask, 50)
+    const endMs = performance.now() + startTimeoutMs
+    while ((await this.status(name))['state'] !== 'running') {
+      if (performance.now() > endMs) throw new Error(`bench: ${name} does not run after ${startTimeoutMs} ms`)
+      await sleep(systemClock, 50)
     }
-    void ask()
-    await until(() => state === 'running', startTimeoutMs)
   }
 }
 

@@ -11,7 +11,7 @@ import { encodeTelemetry } from '@weir/lib/telemetry'
 import { z } from 'zod'
 
 /** Messages that wait for the hub, those in flight among them: enough that it never waits for the generator. */
-const queuedMax = 48
+const queuedMax = 8
 const refillMs = 2
 /** Distinct values of a signal, which come again and again. */
 const valuesPerSignal = 997

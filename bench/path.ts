@@ -3,8 +3,10 @@
  * aggregator makes windows, and their records arrive at the hub stand-in. Each is a process of its own, run from its bundle.
  */
 import { join } from 'node:path'
-import { type JsonObject, asObject } from '@weir/lib/json'
-import { aggregatorRows, countedRows } from '@weir/simulator/runner/accounting'
+import { systemClock } from '@weir/lib/clock'
+import type { JsonObject } from '@weir/lib/json'
+import { noBaseline, settle } from '@weir/simulator/runner/accounting'
+import { lostRows } from '@weir/simulator/runner/report'
 import { bundle } from '../scripts/bundle.ts'
 import { BenchDevice, processFlags, rounded, type Usage } from './edge-device.ts'
 
@@ -35,8 +37,11 @@ export interface PathBench {
   /** Until the generator stopped, and until the edge hub's queues were empty. */
   readonly generatedS: number
   readonly drainedS: number
-  /** Rows in the records that arrived upstream; late, bad or refused; published and found nowhere. */
-  readonly rows: Readonly<Record<'published' | 'counted' | 'refused' | 'lost' | 'duplicated', number>>
+  /**
+   * Rows published; in records that arrived upstream; late, bad or refused; still with the aggregator; found nowhere.
+   * `duplicated`: records that arrived twice.
+   */
+  readonly rows: Readonly<Record<'published' | 'counted' | 'refused' | 'kept' | 'lost' | 'duplicated', number>>
   readonly upstream: Readonly<Record<'messages' | 'bytes', number>>
   /** By process. Processor time of the run, without the start of the processes. */
   readonly processes: Readonly<Record<string, ProcessFigures>>
@@ -57,7 +62,7 @@ export async function benchPath({ seconds = 15 }: PathSettings = {}): Promise<Pa
     const after = await device.usage()
     const values = published * signals
     const rows = await account(device, published)
-    const { sent, duplicated } = device.cloud.report()
+    const { sent } = device.cloud.report()
     return {
       settings: {
         seconds,
@@ -72,7 +77,7 @@ export async function benchPath({ seconds = 15 }: PathSettings = {}): Promise<Pa
       values,
       generatedS: rounded(generatedS, 1),
       drainedS: rounded(drainedS, 1),
-      rows: { ...rows, duplicated },
+      rows,
       upstream: { messages: sent.messages, bytes: sent.bytes },
       processes: Object.fromEntries(
         [...after].map(([name, usage]) => [name, figuresOf(before.get(name), usage, values)]),
@@ -116,28 +121,25 @@ async function waitFor(
 ): Promise<JsonObject> {
   const endMs = performance.now() + settleTimeoutMs
   for (;;) {
-    const status = asObject(await device.call(module, 'getStatus')) ?? {}
+    const status = await device.status(module)
     if (isDone(status)) return status
     if (performance.now() > endMs) throw new Error(`bench: ${module} is not done: ${JSON.stringify(status)}`)
     await new Promise((resolve) => setTimeout(resolve, pollMs))
   }
 }
 
-/** Where the published rows are, once every window has closed and its record has arrived. */
-async function account(
-  device: BenchDevice,
-  published: number,
-): Promise<Record<'published' | 'counted' | 'refused' | 'lost', number>> {
-  const status = await waitFor(device, 'aggregator', (now) => aggregatorRows(now)?.kept === 0)
-  const labels = new Set([String(status['accountedWindow'])])
-  const refused = aggregatorRows(status)?.refused ?? 0
-  const endMs = performance.now() + settleTimeoutMs
-  for (;;) {
-    const counted = countedRows(device.cloud.report(), labels)
-    const lost = published - counted - refused
-    if (lost === 0 || performance.now() > endMs) return { published, counted, refused, lost }
-    await new Promise((resolve) => setTimeout(resolve, pollMs))
+/** Where the published rows are, once the last of them has been found or a time is over. */
+async function account(device: BenchDevice, published: number): Promise<PathBench['rows']> {
+  const { accountedWindow } = await device.status('aggregator')
+  const sources = {
+    queued: () => device.queued(),
+    taken: () => published,
+    aggregatorStatus: () => device.status('aggregator'),
+    windows: () => device.cloud.report().windows,
   }
+  const rows = await settle(sources, systemClock, new Set([String(accountedWindow)]), noBaseline)
+  const { counted, refused, kept } = rows
+  return { published, counted, refused, kept, lost: lostRows(rows), duplicated: device.cloud.report().duplicated }
 }
 
 function figuresOf(before: Usage | undefined, after: Usage, values: number): ProcessFigures {

@@ -163,15 +163,21 @@ function expectation(issue: Issue, value: unknown): string {
       return sized(issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum)
     case 'not_multiple_of':
       return `must be a multiple of ${issue.divisor}`
-    case 'invalid_value': {
-      const choices = issue.values.map(String)
-      const meant = typeof value === 'string' ? nearest(value, choices) : undefined
-      const list = issue.values.length === 1 ? `must be ${choices[0]}` : `must be one of ${choices.join(', ')}`
-      return meant === undefined ? list : `${list} (did you mean "${meant}"?)`
-    }
+    case 'invalid_value':
+      return oneOf(issue.values.map(String), value)
+    case 'invalid_union':
+      return 'options' in issue && Array.isArray(issue.options)
+        ? oneOf(issue.options.map(String), value)
+        : issue.message
     default:
-      return issue.message
+      return issue.message.replace(/^Invalid string: /, '')
   }
+}
+
+function oneOf(choices: readonly string[], value: unknown): string {
+  const meant = typeof value === 'string' ? nearest(value, choices) : undefined
+  const list = choices.length === 1 ? `must be ${choices[0]}` : `must be one of ${choices.join(', ')}`
+  return meant === undefined ? list : `${list} (did you mean "${meant}"?)`
 }
 
 function sized(origin: string, bound: string, limit: unknown): string {

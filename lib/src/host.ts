@@ -70,12 +70,19 @@ export async function runModule<Config>(declaration: ModuleDeclaration<Config>):
   }
   process.on('uncaughtException', crash)
   process.on('unhandledRejection', crash)
-  const { AzureHub } = await import('./hub-azure.ts')
-  try {
-    const handle = await startModule(declaration, {
-      hub: new AzureHub({ renewalMs: readSettings(process.env).tokenRenewalMs }),
+  // The SDK calls url.parse(); the warning would tell a technician nothing.
+  process.noDeprecation = true
+  let handle: ModuleHandle | undefined
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (handle === undefined) process.exit(0)
+      else void stopInTime(handle, log)
     })
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stopInTime(handle, log))
+  }
+  try {
+    const { AzureHub } = await import('./hub-azure.ts')
+    const hub = new AzureHub({ renewalMs: readSettings(process.env).tokenRenewalMs })
+    handle = await startModule(declaration, { hub })
     process.exit(await handle.done)
   } catch (error) {
     log.critical(`${declaration.name}: ${errorText(error)}`)

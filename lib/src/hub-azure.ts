@@ -97,6 +97,8 @@ interface Link {
   state: 'opening' | 'open' | 'ended'
   desired: JsonObject
   desiredVersion: number
+  /** Came before the twin was known; most are older than it. */
+  readonly earlyPatches: JsonObject[]
   reported: JsonObject
   /** `over`: subscribed no more; a message that comes all the same costs the connection, and comes again. */
   inputs: 'none' | 'on' | 'over'
@@ -156,7 +158,8 @@ export class AzureHub implements Hub {
 
   async close(): Promise<void> {
     const link = this.#link
-    if (link !== undefined) this.#end(link, 'closed')
+    if (link?.state === 'opening') this.#lose(link, 'closed')
+    else if (link !== undefined) this.#end(link, 'closed')
     await this.#ending
   }
 
@@ -236,6 +239,7 @@ export class AzureHub implements Hub {
       state: 'opening',
       desired: {},
       desiredVersion: 0,
+      earlyPatches: [],
       reported: {},
       inputs: 'none',
       inflight: 0,
@@ -259,36 +263,50 @@ export class AzureHub implements Hub {
       await this.#step<void>(link, 'the subscription to methods', (done) => transport.enableMethods(done))
     }
     await this.#followDesired(link)
+    if (isEnded(link)) throw new WeirError('HUB_AWAY', 'hub: the connection was lost as it opened')
     link.state = 'open'
     link.renewal = this.#clock.setTimer(() => this.#end(link, 'token renewal'), this.#renewalMs)
     this.#onDesired(link.desired, link.desiredVersion)
+    for (const patch of link.earlyPatches.splice(0)) this.#takePatch(link, patch)
     this.#onConnection(true, 'opened')
     await this.#enableInputs(link)
   }
 
-  /** Subscribes before it asks for the twin, so that no patch falls between the two; patches that came early are older. */
+  /** Subscribes before it asks for the twin, so that no patch falls between the two. */
   async #followDesired(link: Link): Promise<void> {
     const { transport } = link
-    const early: JsonObject[] = []
-    let known = false
-    const take = (value: unknown) => {
-      const patch = asObject(value) ?? {}
-      if (!known) early.push(patch)
-      else if (patchDesired(link, patch)) this.#onDesired(link.desired, link.desiredVersion)
-    }
-    transport.on('twinDesiredPropertiesUpdate', take)
+    transport.on('twinDesiredPropertiesUpdate', (value: unknown) => this.#takePatch(link, asObject(value) ?? {}))
     await this.#step<void>(link, 'the subscription to desired properties', (done) =>
       transport.enableTwinDesiredPropertiesUpdates(done),
     )
-    const twin = await this.#step<TwinProperties>(link, 'the twin', (done) => transport.getTwin(done))
+    await this.#readTwin(link)
+  }
+
+  async #readTwin(link: Link): Promise<void> {
+    const twin = await this.#step<TwinProperties>(link, 'the twin', (done) => link.transport.getTwin(done))
     if (twin === undefined) throw new WeirError('HUB_AWAY', 'hub: the twin cannot be had now')
     const { $version, ...desired } = asObject(twin.desired) ?? {}
     const { $version: _, ...reported } = asObject(twin.reported) ?? {}
     link.desired = desired
     link.desiredVersion = typeof $version === 'number' ? $version : 0
     link.reported = reported
-    known = true
-    for (const patch of early) patchDesired(link, patch)
+  }
+
+  /** A patch that is not the next one tells that some were missed: then the whole twin is asked for. */
+  #takePatch(link: Link, { $version, ...patch }: JsonObject): void {
+    const version = typeof $version === 'number' ? $version : 0
+    if (link.state === 'opening') link.earlyPatches.push({ $version: version, ...patch })
+    if (link.state !== 'open' || version <= link.desiredVersion) return
+    if (version === link.desiredVersion + 1) {
+      link.desired = mergePatch(link.desired, patch)
+      link.desiredVersion = version
+      this.#onDesired(link.desired, version)
+      return
+    }
+    this.#readTwin(link).then(
+      () => this.#onDesired(link.desired, link.desiredVersion),
+      (error: unknown) => this.#lose(link, errorText(error)),
+    )
   }
 
   async #enableInputs(link: Link): Promise<void> {
@@ -309,7 +327,8 @@ export class AzureHub implements Hub {
 
   async #answerMethod(link: Link, message: MethodMessage): Promise<void> {
     const result = (await this.#callMethod(message)) ?? { status: 404, payload: null }
-    if (link.state !== 'open') return
+    // A call that came while the rest of the connection was still being set up is answered too.
+    if (link.state === 'ended') return
     const response = { requestId: message.requestId, status: result.status, payload: result.payload }
     link.transport.sendMethodResponse(response as DeviceMethodResponse, () => {})
   }
@@ -388,13 +407,8 @@ export class AzureHub implements Hub {
   }
 }
 
-/** Merges a patch; false where it is older than what is known. */
-function patchDesired(link: Link, patch: JsonObject): boolean {
-  const { $version, ...properties } = patch
-  if (typeof $version !== 'number' || $version <= link.desiredVersion) return false
-  link.desired = mergePatch(link.desired, properties)
-  link.desiredVersion = $version
-  return true
+function isEnded(link: Link): boolean {
+  return link.state === 'ended'
 }
 
 function toSdkMessage(message: OutputMessage): QuietMessage {

@@ -204,7 +204,9 @@ export class ModuleHost<Config> implements ModuleHandle {
     const taken = this.#metrics.counter('messages_received_total', 'Messages taken at an input', ['input'])
     return (message) => {
       if (this.#inputPaused) throw new WeirError('HUB_AWAY', `input ${message.input}: the module is stopping`)
-      listener(message)
+      if (this.#failed === undefined) listener(message)
+      // The acknowledgement leaves right after this, before any microtask.
+      this.#outbox.syncUrgent()
       if (this.#failed !== undefined) throw this.#failed
       taken.add(1, { input: message.input })
     }

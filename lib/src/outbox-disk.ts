@@ -43,7 +43,7 @@ export interface DiskOutboxOptions {
   onDropped: Dropped
 }
 
-/** Messages on the disk before `append` returns: safe from the end of the process, and urgent ones from a power cut. */
+/** Messages with the system before `append` returns: safe from the end of the process, and after `sync` from a power cut. */
 export class DiskOutboxStore implements OutboxStore {
   readonly #queue: Queue
   readonly #log: Log
@@ -82,7 +82,7 @@ export class DiskOutboxStore implements OutboxStore {
   }
 
   put(message: OutputMessage, priority: Priority): void {
-    this.#queue.put(encodeMessage(message), { priority, sync: priority === priorities.urgent })
+    this.#queue.put(encodeMessage(message), { priority })
   }
 
   take(): StoredMessage | undefined {
@@ -107,6 +107,10 @@ export class DiskOutboxStore implements OutboxStore {
   done(id: number): void {
     this.#taken.delete(id)
     this.#queue.done(id)
+  }
+
+  sync(): void {
+    this.#queue.sync()
   }
 
   away(): void {}
@@ -173,6 +177,10 @@ export class SpillingOutboxStore implements OutboxStore {
   done(id: number): void {
     if (id % 2 === 0) this.#memory.done(id / 2)
     else this.#disk.done((id - 1) / 2)
+  }
+
+  sync(): void {
+    this.#disk.sync()
   }
 
   away(): void {

@@ -36,6 +36,8 @@ export class Outbox {
   readonly #sent
   readonly #retried
   #fixed: Readonly<Record<string, string>> = {}
+  /** Urgent messages that `syncUrgent` has yet to bring to the disk. */
+  #unsynced = false
   #connected = false
   #inflight = 0
   #failed = false
@@ -73,11 +75,23 @@ export class Outbox {
     }
     try {
       this.#store.append(message, outgoing.urgent === true)
+      if (outgoing.urgent === true) this.#syncSoon()
     } catch (error) {
       if (error instanceof WeirError && error.code === 'QUEUE_FULL') this.#parts.reject('queueFull', error.message)
       else this.#parts.fail(error)
     }
     this.#pump()
+  }
+
+  /** Urgent messages published before are on the disk once it returns; many of them cost one write to it. */
+  syncUrgent(): void {
+    if (!this.#unsynced) return
+    this.#unsynced = false
+    try {
+      this.#store.sync()
+    } catch (error) {
+      this.#parts.fail(error)
+    }
   }
 
   /** The hub takes messages from now on, or takes none. */
@@ -99,6 +113,12 @@ export class Outbox {
     await new Promise<void>((resolve) => {
       this.#idle.push(resolve)
     })
+  }
+
+  #syncSoon(): void {
+    if (this.#unsynced) return
+    this.#unsynced = true
+    queueMicrotask(() => this.syncUrgent())
   }
 
   #decide(outgoing: Outgoing): OutputMessage {

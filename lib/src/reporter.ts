@@ -2,21 +2,30 @@ import { errorText, WeirError } from './errors.ts'
 import type { Hub } from './hub.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
 
-/** Joins two patches into one of the same effect; unlike mergePatch it keeps null, which deletes at the hub. */
-export function joinPatches(first: JsonObject, second: JsonObject): JsonObject {
+/**
+ * Joins two patches into one of the same effect; unlike mergePatch it keeps null, which deletes at the hub. undefined where
+ * no single patch does: an object after something that it replaces would be merged into what stood before that.
+ */
+export function joinPatches(first: JsonObject, second: JsonObject): JsonObject | undefined {
   const joined = new Map<string, JsonValue>(Object.entries(first))
   for (const [key, value] of Object.entries(second)) {
     const before = joined.get(key)
-    joined.set(key, isJsonObject(value) && isJsonObject(before) ? joinPatches(before, value) : value)
+    if (!isJsonObject(value) || before === undefined) {
+      joined.set(key, value)
+      continue
+    }
+    const both = isJsonObject(before) ? joinPatches(before, value) : undefined
+    if (both === undefined) return undefined
+    joined.set(key, both)
   }
   return Object.fromEntries(joined)
 }
 
-/** Reported properties on their way to the hub: one patch at a time, what comes meanwhile is joined into the next. */
+/** Reported properties on their way to the hub: one patch at a time, what comes meanwhile is joined. */
 export class Reporter {
   readonly #hub: Pick<Hub, 'report'>
   readonly #reject: (reason: string, detail: string) => void
-  #pending: JsonObject = {}
+  #pending: JsonObject[] = []
   #sending = false
   #connected = false
 
@@ -26,7 +35,9 @@ export class Reporter {
   }
 
   report(patch: JsonObject): void {
-    this.#pending = joinPatches(this.#pending, patch)
+    const last = this.#pending.pop() ?? {}
+    const joined = joinPatches(last, patch)
+    this.#pending.push(...(joined === undefined ? [last, patch] : [joined]))
     this.#send()
   }
 
@@ -36,16 +47,16 @@ export class Reporter {
   }
 
   #send(): void {
-    if (this.#sending || !this.#connected || Object.keys(this.#pending).length === 0) return
-    const patch = this.#pending
-    this.#pending = {}
+    const patch = this.#sending || !this.#connected ? undefined : this.#pending.shift()
+    if (patch === undefined) return
     this.#sending = true
     this.#hub.report(patch).then(
       () => this.#settle(),
       (error: unknown) => {
-        if (error instanceof WeirError && error.reaction === 'drop') this.#reject('reportRefused', errorText(error))
-        else this.#pending = joinPatches(patch, this.#pending)
-        this.#settle(error instanceof WeirError && error.reaction === 'drop')
+        const refused = error instanceof WeirError && error.reaction === 'drop'
+        if (refused) this.#reject('reportRefused', errorText(error))
+        else this.#pending.unshift(patch)
+        this.#settle(refused)
       },
     )
   }

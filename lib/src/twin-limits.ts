@@ -6,6 +6,8 @@ import { isJsonObject, type JsonObject, type JsonValue, mergePatch } from './jso
 import { twinDepthMax, twinNameBytesMax, twinSectionBytesMax, twinStringBytesMax } from './limits.ts'
 
 const integerMax = 2 ** 52
+/** From here JSON has an exponent, so that the hub reads no whole number. */
+const exponentFrom = 1e21
 // Control characters (C0, DEL, C1), dot, dollar, hash and space may not stand in a name.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what the rule is about
 const forbiddenInName = /[\u0000-\u0020.$#\u007f-\u009f]/
@@ -27,7 +29,7 @@ function checkValue(value: JsonValue, place: string, depth: number, inArray: boo
   }
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) return `${place}: ${value} is no JSON number`
-    return Number.isInteger(value) && Math.abs(value) > integerMax
+    return Number.isInteger(value) && Math.abs(value) > integerMax && Math.abs(value) < exponentFrom
       ? `${place}: ${value} is beyond the whole numbers of a twin (±2^52)`
       : undefined
   }

@@ -1,5 +1,6 @@
 /** What the supervisor and the edge hub's process say to each other over Node's child-process channel (not over the upstream link, which can be cut). */
 import type { Traffic } from '@weir/lib/meter'
+import type { DeliveryFaultSettings } from './faults/delivery-faults.ts'
 
 /** Everything the edge hub needs to start; given to the process as JSON in the environment variable `WEIR_EDGE_HUB`. */
 export interface EdgeHubSettings {
@@ -20,6 +21,8 @@ export interface EdgeHubSettings {
   readonly generationId: string
   /** Count rows and the two raw baselines of `telemetry` messages (parses their bodies). Off in benches. */
   readonly meterTelemetry: boolean
+  /** How deliveries to modules fail from the start on. */
+  readonly deliveryFaults?: DeliveryFaultSettings | undefined
 }
 
 /** What the edge hub counted; sums since its process started. */
@@ -40,7 +43,11 @@ export interface EdgeHubCounters {
   upstreamConnected: boolean
 }
 
-export type ToEdgeHub = { type: 'counters'; id: number } | { type: 'cutUpstream'; cut: boolean } | { type: 'stop' }
+export type ToEdgeHub =
+  | { type: 'counters'; id: number }
+  | { type: 'cutUpstream'; cut: boolean }
+  | { type: 'deliveryFaults'; settings: DeliveryFaultSettings }
+  | { type: 'stop' }
 
 export type FromEdgeHubControl =
   | { type: 'listening'; mqttPort: number; httpsPort: number; metricsPort: number }

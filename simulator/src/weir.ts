@@ -12,6 +12,8 @@ import { methodResponseTimeoutMsMax } from '@weir/lib/limits'
 import { nearest } from '@weir/lib/nearest'
 import { ServiceClient } from './cloud/service-client.ts'
 import { findService } from './cloud/service-file.ts'
+import { faultUsage } from './faults/fault.ts'
+import { faultOptions, faultRequest } from './faults/fault-verb.ts'
 import { runRoutesCommand } from './routes/command.ts'
 import { type OptionKinds, type ParsedWords, parseWords } from './weir-options.ts'
 
@@ -34,6 +36,8 @@ export interface WeirIo {
 interface Verb {
   readonly usage: string
   readonly summary: string
+  /** Lines for the help, below the summary. */
+  readonly details?: readonly string[]
   readonly options: OptionKinds
   run(words: ParsedWords, service: ServiceClient, io: WeirIo): Promise<number>
 }
@@ -64,12 +68,28 @@ const verbs: Readonly<Record<string, Verb>> = {
     options: { type: 'value', follow: 'flag' },
     run: showMessages,
   },
+  fault: {
+    usage: 'fault [PLACE [NAME] ACTION | clear]',
+    summary: 'lists the active faults, orders one, or ends all',
+    details: Object.values(faultUsage).map((order) => `weir fault ${order}`),
+    options: faultOptions,
+    run: showOrOrderFaults,
+  },
+  env: {
+    usage: 'env MODULE [--new]',
+    summary: 'prints the environment with which to start a module by hand; --new registers one of no manifest',
+    options: { new: 'flag' },
+    run: showEnvironment,
+  },
 }
 
 const usage = [
   'weir [--state FOLDER] …     asks the simulator that runs on FOLDER; default .state of the project',
   '',
-  ...Object.values(verbs).map((verb) => `  ${`weir ${verb.usage}`.padEnd(58)}${verb.summary}`),
+  ...Object.values(verbs).flatMap((verb) => [
+    `  ${`weir ${verb.usage}`.padEnd(58)}${verb.summary}`,
+    ...(verb.details ?? []).map((line) => `    ${line}`),
+  ]),
   `  ${'weir MODULE COMMAND [--key value …]'.padEnd(58)}runs an operator command of a module; weir MODULE lists them`,
   `  ${'weir routes test FILE | routes check MANIFEST'.padEnd(58)}tests route conditions, checks the routes of a manifest`,
   `  ${'weir help'.padEnd(58)}shows this`,
@@ -105,7 +125,7 @@ export async function runWeir(words: readonly string[], io: WeirIo): Promise<num
 function runVerb(verb: Verb, words: readonly string[], stateFolder: string, io: WeirIo): Promise<number> {
   const parsed = parseWords(words, { state: 'value', json: 'flag', help: 'flag', ...verb.options })
   if (parsed.options.has('help')) {
-    io.out(`weir ${verb.usage}: ${verb.summary}`)
+    io.out([`weir ${verb.usage}: ${verb.summary}`, ...(verb.details ?? []).map((line) => `  ${line}`)].join('\n'))
     return Promise.resolve(0)
   }
   const state = parsed.options.get('state')
@@ -199,6 +219,30 @@ async function showMessages(words: ParsedWords, service: ServiceClient, io: Weir
     io.out(words.options.has('json') ? line : messageSummary(JSON.parse(line)))
   })
   return 0
+}
+
+async function showOrOrderFaults(words: ParsedWords, service: ServiceClient, io: WeirIo): Promise<number> {
+  const { method, body } = faultRequest(words)
+  const active = await service.call(method, '/faults', body)
+  const isNone = Array.isArray(active) && active.length === 0 && !words.options.has('json')
+  if (isNone) io.out('no fault is active')
+  else show(active, words, io)
+  return 0
+}
+
+async function showEnvironment(words: ParsedWords, service: ServiceClient, io: WeirIo): Promise<number> {
+  expectWords(words, 1, 1, 'env')
+  const path = `/modules/${encodeURIComponent(words.positionals[0] ?? '')}`
+  if (words.options.has('new')) await service.call('POST', path)
+  const environment = asObject(await service.call('GET', `${path}/environment`)) ?? {}
+  if (words.options.has('json')) show(environment, words, io)
+  else for (const [name, value] of Object.entries(environment)) io.out(exportLine(name, String(value)))
+  return 0
+}
+
+/** For a shell to read. */
+function exportLine(name: string, value: string): string {
+  return `export ${name}='${value.replaceAll("'", "'\\''")}'`
 }
 
 function messageSummary(message: JsonObject): string {

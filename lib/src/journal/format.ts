@@ -9,8 +9,6 @@ export const formatVersion = 1
 /** The header keeps its length, its first ten bytes and its checksum in every version, so that a newer one can be named. */
 export const headerBytes = 64
 export const recordHeaderBytes = 12
-/** 24 bits. */
-export const payloadBytesMax = 2 ** 24 - 1
 /** Kinds 1 to 254 are the user's. 0 is never written, so that zeroed flash is never taken for a record. */
 export const userKindMax = 254
 /** A release mark: payload u64, everything up to that sequence is done. It takes no sequence of its own. */

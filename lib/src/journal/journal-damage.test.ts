@@ -103,6 +103,8 @@ describe.each([1, 128, 255])('any one byte changed by %d', (mask) => {
 function expectSurvivors(hit: number, place: string): void {
   let journal = open()
   expect(events, place).not.toEqual([])
+  const { tornBytes, corruptRecords } = journal.stats()
+  expect(tornBytes > 0 ? 1 : corruptRecords, place).toBe(hit > releasedSequence || tornBytes > 0 ? 1 : 0)
   const expected = new Map([...original].filter(([sequence]) => sequence !== hit))
   for (const found of [contents(journal), contents(journal)]) {
     const unreleased = [...found].filter(([sequence]) => sequence > releasedSequence)

@@ -10,10 +10,13 @@ import { openQueue, type Queue } from './queue.ts'
  * until it ends before the fault does. Each time the machine is then repaired, the process killed, and the disk looked at.
  */
 
-const clock = new ManualClock()
+class Machine {
+  readonly fileSystem = new MemoryFileSystem()
+  readonly clock = new ManualClock()
+  readonly ledger = new Ledger()
+}
 
 interface FaultKind {
-  readonly name: string
   /** What the N-th operation does. */
   readonly fault: (operation: FileOperation) => FileFault
   /** true: all later ones as well. */
@@ -21,7 +24,7 @@ interface FaultKind {
 }
 
 const half = ({ length }: FileOperation) => Math.floor(length / 2)
-const faultKinds: readonly FaultKind[] = [
+const faultKinds: readonly (FaultKind & { readonly name: string })[] = [
   { name: 'fails', fault: () => ({ code: 'EIO' }), lasts: false },
   { name: 'and all after it fail', fault: () => ({ code: 'EIO' }), lasts: true },
   { name: 'stops half way', fault: (operation) => ({ code: 'ENOSPC', bytesWritten: half(operation) }), lasts: false },
@@ -31,22 +34,26 @@ const faultKinds: readonly FaultKind[] = [
     lasts: true,
   },
   { name: 'writes half', fault: (operation) => ({ bytesWritten: half(operation) }), lasts: false },
-  { name: 'and all after it write one byte', fault: () => ({ bytesWritten: 1 }), lasts: true },
+  {
+    name: 'and all after it write 50 bytes',
+    fault: ({ length }) => ({ bytesWritten: Math.min(length, 50) }),
+    lasts: true,
+  },
 ]
 
 /** Runs `attempt` for N = 1, 2, … until N is beyond its last operation; returns how many failed. */
-function sweep(kind: FaultKind, attempt: (fileSystem: MemoryFileSystem) => void): number {
+function sweep(kind: FaultKind, attempt: (machine: Machine) => void): number {
   for (let number = 1; ; number++) {
-    const fileSystem = new MemoryFileSystem()
+    const machine = new Machine()
     let count = 0
     let met = false
-    fileSystem.fault = (operation) => {
+    machine.fileSystem.fault = (operation) => {
       count++
       if (count < number || (count > number && !kind.lasts)) return undefined
       met = true
       return kind.fault(operation)
     }
-    attempt(fileSystem)
+    attempt(machine)
     if (!met) return number - 1
   }
 }
@@ -95,11 +102,13 @@ class Ledger {
 }
 
 /** Opens again after a failure, as the restarted module does; undefined: the disk does not even allow that. */
-function reopen<Store>(fileSystem: MemoryFileSystem, open: () => Store): Store | undefined {
+function reopen<Store>(machine: Machine, open: (machine: Machine) => Store): Store | undefined {
   for (let attempts = 0; attempts < 2; attempts++) {
-    fileSystem.kill()
+    machine.fileSystem.kill()
     try {
-      return open()
+      const store = open(machine)
+      machine.ledger.noteSync()
+      return store
     } catch (error) {
       if (!isRefusal(error)) throw error
     }
@@ -109,53 +118,94 @@ function reopen<Store>(fileSystem: MemoryFileSystem, open: () => Store): Store |
 
 describe.each(faultKinds)('when the N-th operation $name', (kind) => {
   test('a journal keeps every acknowledged record, in order, once, and none that it refused', () => {
-    const failed = sweep(kind, (fileSystem) => {
-      const ledger = new Ledger()
-      runJournal(fileSystem, ledger)
-      fileSystem.fault = undefined
-      fileSystem.kill()
-      const journal = openSmallJournal(fileSystem)
-      const found: [number, string][] = []
-      journal.replay(({ sequence, payload }) => found.push([sequence, payload.toString()]))
-      ledger.expectAgreement(found, ledger.acknowledged)
-      expect(found.map(([sequence]) => sequence)).toEqual(found.map(([sequence]) => sequence).sort((a, b) => a - b))
-      expect(journal.stats().bytes).toBe(fileSystem.bytes)
-      journal.close()
-      expect(fileSystem.opened).toBe(0)
+    const operations = sweep(kind, (machine) => {
+      runJournal(machine)
+      machine.fileSystem.fault = undefined
+      machine.fileSystem.kill()
+      expectJournal(machine, machine.ledger.acknowledged)
     })
-    expect(failed).toBeGreaterThan(60)
+    expect(operations).toBeGreaterThan(60)
   })
 
   test('a queue keeps every acknowledged item until it is done, once, and none that it refused', () => {
-    const failed = sweep(kind, (fileSystem) => {
-      const ledger = new Ledger()
-      runQueue(fileSystem, ledger)
-      fileSystem.fault = undefined
-      fileSystem.kill()
-      const queue = openSmallQueue(fileSystem)
-      const found: [number, string][] = []
-      for (let item = queue.take(); item !== undefined; item = queue.take())
-        found.push([item.id, item.payload.toString()])
-      ledger.expectAgreement(found, ledger.acknowledged)
-      queue.close()
-      expect(fileSystem.opened).toBe(0)
+    const operations = sweep(kind, (machine) => {
+      runQueue(machine)
+      machine.fileSystem.fault = undefined
+      machine.fileSystem.kill()
+      expectQueue(machine, machine.ledger.acknowledged)
     })
-    expect(failed).toBeGreaterThan(60)
+    expect(operations).toBeGreaterThan(60)
   })
 })
 
-function openSmallJournal(fileSystem: MemoryFileSystem): Journal {
+describe.each([1, 2, 3])(
+  'when the power fails at the N-th operation, leaving remainder %d of what was not synced',
+  (seed) => {
+    const kind = { fault: (operation: FileOperation) => ({ code: 'EIO', bytesWritten: half(operation) }), lasts: true }
+
+    test('a journal keeps every record that was synced, in order, once', () => {
+      sweep(kind, (machine) => {
+        runJournal(machine)
+        machine.fileSystem.fault = undefined
+        machine.fileSystem.powerCut(seed)
+        expectJournal(machine, machine.ledger.synced)
+      })
+    })
+
+    test('a queue keeps every item that was synced and is not done, once, those too that were being moved', () => {
+      sweep(kind, (machine) => {
+        runQueue(machine)
+        machine.fileSystem.fault = undefined
+        machine.fileSystem.powerCut(seed)
+        expectQueue(machine, machine.ledger.synced)
+      })
+    })
+  },
+)
+
+function expectJournal(machine: Machine, kept: { has(id: number): boolean }): void {
+  const journal = openSmallJournal(machine)
+  const found: [number, string][] = []
+  journal.replay(({ sequence, payload }) => found.push([sequence, payload.toString()]))
+  machine.ledger.expectAgreement(found, kept)
+  const sequences = found.map(([sequence]) => sequence)
+  expect(sequences).toEqual([...sequences].sort((a, b) => a - b))
+  expect(journal.stats().bytes).toBe(machine.fileSystem.bytes)
+  journal.close()
+  expect(machine.fileSystem.opened).toBe(0)
+}
+
+function expectQueue(machine: Machine, kept: { has(id: number): boolean }): void {
+  let queue = openSmallQueue(machine)
+  const found: [number, string][] = []
+  for (let item = queue.take(); item !== undefined; item = queue.take()) {
+    found.push([item.id, item.payload.toString()])
+  }
+  machine.ledger.expectAgreement(found, kept)
+  const ids = found.map(([id]) => id).sort((a, b) => a - b)
+  for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
+    queue.done(id)
+    machine.fileSystem.kill()
+    queue = openSmallQueue(machine)
+    expect(queue.size, 'what is done stays done').toBe(ids.length)
+  }
+  queue.close()
+  expect(machine.fileSystem.opened).toBe(0)
+}
+
+function openSmallJournal({ fileSystem, clock }: Machine): Journal {
   return openJournal({ folder: '/j', fileSystem, clock, bytesMax: 4_000, segmentBytesMax: 300, fsyncIntervalMs: 1_000 })
 }
 
-function openSmallQueue(fileSystem: MemoryFileSystem): Queue {
+function openSmallQueue({ fileSystem, clock }: Machine): Queue {
   const sizes = { bytesMax: 1_000, segmentBytesMax: 300 }
   return openQueue({ folder: '/q', fileSystem, clock, ...sizes, fsyncIntervalMs: 1_000, whenFull: 'refuse' })
 }
 
 /** Appends, batches, syncs, releases, rotations, deletions and a restart; stops where the disk allows no restart. */
-function runJournal(fileSystem: MemoryFileSystem, ledger: Ledger): void {
-  let journal = reopen(fileSystem, () => openSmallJournal(fileSystem))
+function runJournal(machine: Machine): void {
+  const { clock, ledger } = machine
+  let journal = reopen(machine, openSmallJournal)
   const step = (act: (open: Journal) => void) => {
     if (journal === undefined) return
     try {
@@ -163,7 +213,7 @@ function runJournal(fileSystem: MemoryFileSystem, ledger: Ledger): void {
     } catch (error) {
       if (!isRefusal(error)) throw error
     }
-    if (journal.failure !== undefined) journal = reopen(fileSystem, () => openSmallJournal(fileSystem))
+    if (journal.failure !== undefined) journal = reopen(machine, openSmallJournal)
   }
   const append = (count: number, bytes: number, sync: boolean) =>
     step((open) => {
@@ -174,6 +224,7 @@ function runJournal(fileSystem: MemoryFileSystem, ledger: Ledger): void {
           { sync },
         )
         for (const [index, text] of texts.entries()) ledger.acknowledged.set(first + index, text)
+        if (sync) ledger.noteSync()
       } catch (error) {
         for (const text of texts) ledger.failed(text, open)
         throw error
@@ -189,14 +240,20 @@ function runJournal(fileSystem: MemoryFileSystem, ledger: Ledger): void {
   append(1, 20, true)
   append(3, 40, false)
   release(2)
-  step(() => clock.advance(1_000))
+  step((open) => {
+    clock.advance(1_000)
+    if (open.failure === undefined) ledger.noteSync()
+  })
   for (let count = 0; count < 8; count++) append(1, 120, count % 4 === 3)
   release(3)
-  step((open) => open.sync())
+  step((open) => {
+    open.sync()
+    ledger.noteSync()
+  })
   append(2, 100, true)
   step((open) => expect(open.read(1, { recordsMax: 100, bytesMax: 10_000 }).length).toBeGreaterThan(0))
   step((open) => open.close())
-  journal = reopen(fileSystem, () => openSmallJournal(fileSystem))
+  journal = reopen(machine, openSmallJournal)
   append(1, 20, true)
   release(0)
   append(1, 220, false)
@@ -204,8 +261,9 @@ function runJournal(fileSystem: MemoryFileSystem, ledger: Ledger): void {
 }
 
 /** Puts of three priorities, taken and done out of order until items are moved, and a restart. */
-function runQueue(fileSystem: MemoryFileSystem, ledger: Ledger): void {
-  let queue = reopen(fileSystem, () => openSmallQueue(fileSystem))
+function runQueue(machine: Machine): void {
+  const { clock, ledger } = machine
+  let queue = reopen(machine, openSmallQueue)
   const step = (act: (open: Queue) => void) => {
     if (queue === undefined) return
     try {
@@ -213,13 +271,14 @@ function runQueue(fileSystem: MemoryFileSystem, ledger: Ledger): void {
     } catch (error) {
       if (!isRefusal(error)) throw error
     }
-    if (queue.failure !== undefined) queue = reopen(fileSystem, () => openSmallQueue(fileSystem))
+    if (queue.failure !== undefined) queue = reopen(machine, openSmallQueue)
   }
   const put = (bytes: number, priority: number, sync: boolean) =>
     step((open) => {
       const text = ledger.next(bytes)
       try {
         ledger.acknowledged.set(open.put(Buffer.from(text), { priority, sync }), text)
+        if (sync) ledger.noteSync()
       } catch (error) {
         ledger.failed(text, open)
         throw error
@@ -235,13 +294,16 @@ function runQueue(fileSystem: MemoryFileSystem, ledger: Ledger): void {
     })
   put(100, 9, false)
   put(100, 5, true)
-  for (let count = 0; count < 18; count++) {
+  for (let count = 0; count < 26; count++) {
     put(150, 0, count % 6 === 0)
     finishOne()
   }
-  step(() => clock.advance(1_000))
+  step((open) => {
+    clock.advance(1_000)
+    if (open.failure === undefined) ledger.noteSync()
+  })
   step((open) => open.close())
-  queue = reopen(fileSystem, () => openSmallQueue(fileSystem))
+  queue = reopen(machine, openSmallQueue)
   put(100, 0, false)
   finishOne()
   finishOne()

@@ -69,6 +69,13 @@ describe('append', () => {
     expect(journal.stats().writtenBytes).toBe(64 + 32 + 66)
   })
 
+  test('of nothing writes nothing', () => {
+    const journal = new Bench().open()
+    const before = journal.stats()
+    expect(journal.appendMany([], { sync: true })).toBe(1)
+    expect(journal.stats()).toEqual(before)
+  })
+
   test('refuses what fits no segment, naming value and limit, and stores none of the batch', () => {
     const journal = new Bench().open()
     const records = [
@@ -368,6 +375,22 @@ describe('opening', () => {
     journal.close()
     bench.fileSystem.powerCut(1)
     expect(bench.open().append(1, Buffer.from('b'))).toBe(4 + 2 ** 20 + 1)
+  })
+
+  test('again and again without a record in between piles up no segments, and what was passed over is no loss', () => {
+    const bench = new Bench()
+    fill(bench.open(), 2)
+    bench.fileSystem.kill()
+    for (let boot = 0; boot < 10; boot++) {
+      bench.open()
+      bench.fileSystem.powerCut(boot)
+    }
+    const journal = bench.open()
+    expect(bench.fileSystem.paths().length).toBe(2)
+    fill(journal, 1)
+    journal.close()
+    expect(sequences(bench.open()).length).toBe(3)
+    expect(bench.events).toEqual([])
   })
 
   test('passes sequences over each time where the system does not tell one boot from another', () => {

@@ -55,8 +55,14 @@
  * `release(sequence)` appends a mark. A mark costs 20 bytes of a page that is being written anyway, where a file of its own,
  * replaced by rename, would cost a 4 KiB page and two directory updates each time. Where a mark does not fit the active
  * segment a new one is begun, whose header says the same; where it does not fit `bytesMax` the position is kept in memory
- * until a release frees a segment. A segment is deleted only after a sync that covers the mark which releases it; so a released position may lag after a power cut (at least once), is never ahead
- * of what was released, and a segment that is gone without a mark is known to be missing.
+ * until a release frees a segment. A segment is deleted only after a sync that covers the mark which releases it. So a
+ * released position may lag after a power cut (at least once) and after a kill of a full journal, is never ahead of what
+ * was released, and a segment that is gone without a mark is known to be missing.
+ *
+ * ## Sync
+ * A timer, armed by the first unsynced write and never while there is none, so that an idle journal leaves the flash alone;
+ * or `sync: true`. It blocks for as long as the disk takes, and writes the last page of the file again if that was not
+ * full: longer intervals cost less flash.
  *
  * ## Recovery
  * Every record is checked. What follows the last whole record of the last segment is a torn write and is cut off. Damage
@@ -69,70 +75,25 @@
  */
 
 import { join } from 'node:path'
-import type { Clock, Timer } from '../clock.ts'
+import type { Timer } from '../clock.ts'
 import { errorText, WeirError } from '../errors.ts'
 import type { JournalEvent } from './event.ts'
-import type { FileLock, FileSystem } from './file-system.ts'
+import type { FileLock } from './file-system.ts'
 import { encodeMark, encodeRecord, headerBytes, markBytes, recordHeaderBytes, userKindMax } from './format.ts'
+import { type AppendOptions, checkSizes, type JournalOptions, type JournalStats, type NewRecord } from './options.ts'
 import { type Recovered, recover, sequenceSkip } from './recovery.ts'
 import { closeSegment, type JournalRecord, type ReadLimits, type Segment } from './segment.ts'
 import { SegmentStore } from './store.ts'
 
 export type { JournalEvent } from './event.ts'
 export { journalEventText } from './event.ts'
+export type { AppendOptions, JournalOptions, JournalStats, NewRecord } from './options.ts'
 export type { JournalRecord, ReadLimits } from './segment.ts'
 
-const segmentBytesMin = 256
-const segmentBytesMaxMax = 8 * 2 ** 20
-const segmentBytesMaxDefault = 4 * 2 ** 20
 /** Kept free of records, so that a full journal can still be released bit by bit: 4 KiB, or 1/16 of a small journal. */
 const markReserveBytesMax = 4096
 const scratchBytes = 64 * 1024
 const replayLimits: ReadLimits = { recordsMax: 4096, bytesMax: 2 ** 18 }
-
-export interface JournalOptions {
-  /** Created if missing. Holds nothing else. */
-  readonly folder: string
-  readonly fileSystem: FileSystem
-  readonly clock: Clock
-  /** Bytes that the files may take. */
-  readonly bytesMax: number
-  /** Unless given, an eighth of `bytesMax` and at most 4 MiB. Space is won back a segment at a time; a batch fits in one. */
-  readonly segmentBytesMax?: number
-  /** The longest time that a record waits for the disk: what a power cut can cost. */
-  readonly fsyncIntervalMs: number
-  /** Called from within `openJournal`, reads, syncs and appends; must not call the journal. */
-  readonly onEvent?: (event: JournalEvent) => void
-}
-
-export interface AppendOptions {
-  /** true: return once it is on the disk. */
-  readonly sync?: boolean
-}
-
-export interface NewRecord {
-  /** 1 to 254; its meaning is the caller's. */
-  readonly kind: number
-  readonly payload: Uint8Array
-}
-
-export interface JournalStats {
-  /** Readable and not released. */
-  readonly records: number
-  /** Of all files. */
-  readonly bytes: number
-  readonly segments: number
-  /** Since opened: records appended, records released, syncs of files, bytes handed to the system. */
-  readonly appended: number
-  readonly released: number
-  readonly fsyncs: number
-  readonly writtenBytes: number
-  /** Age of the oldest record that is not on the disk: what a power cut would cost now. 0: all is. */
-  readonly unsyncedMs: number
-  /** Unreleased records found damaged or missing, and bytes of torn writes cut off, since opened. */
-  readonly corruptRecords: number
-  readonly tornBytes: number
-}
 
 /**
  * Opens the journal in `folder`, creating it if missing, and recovers what it holds.
@@ -163,19 +124,6 @@ export function openJournal(options: JournalOptions): Journal {
   }
 }
 
-function checkSizes({ folder, bytesMax, segmentBytesMax, fsyncIntervalMs }: JournalOptions): number {
-  const bytes = segmentBytesMax ?? Math.min(Math.floor(bytesMax / 8), segmentBytesMaxDefault)
-  const refuse = (text: string) => {
-    throw new WeirError('CONFIG_REFUSED', `journal ${folder}: ${text}`)
-  }
-  if (bytes < segmentBytesMin || bytes > segmentBytesMaxMax) {
-    refuse(`segmentBytesMax ${bytes} is not within ${segmentBytesMin} and ${segmentBytesMaxMax}`)
-  }
-  if (bytes > bytesMax / 4) refuse(`segmentBytesMax ${bytes} exceeds a quarter of bytesMax ${bytesMax}`)
-  if (!(fsyncIntervalMs > 0)) refuse(`fsyncIntervalMs ${fsyncIntervalMs} is not above 0`)
-  return bytes
-}
-
 /** An open journal; made by `openJournal`. Every method blocks until it is done. */
 export class Journal {
   readonly #options: JournalOptions
@@ -200,7 +148,8 @@ export class Journal {
     for (const event of recovered.events) this.#report(event)
     const skip = segments.length === 0 ? 0 : sequenceSkip
     const last = recovered.resumable ? this.#store.resume() : undefined
-    this.#active = last ?? this.#store.begin(lastSequence, lastSequence + skip + 1, releasedSequence)
+    const previous = segments.at(-1)?.lastGivenSequence ?? 0
+    this.#active = last ?? this.#store.begin(previous, lastSequence + skip + 1, releasedSequence)
     this.sync()
   }
 
@@ -234,9 +183,13 @@ export class Journal {
     return this.appendMany([{ kind, payload }], options)
   }
 
-  /** Stores all of `records` by one write, or none; returns the sequence of the first. Errors as in `append`. */
+  /**
+   * Stores all of `records` by one write, or none; returns the sequence of the first, or for an empty batch the next one to
+   * be given. Errors as in `append`.
+   */
   appendMany(records: readonly NewRecord[], options?: AppendOptions): number {
     this.#assertUsable()
+    if (records.length === 0) return this.#active.nextSequence
     const bytes = this.#batchBytes(records)
     this.#makeRoom(bytes, records.length)
     const segment = this.#active
@@ -373,10 +326,10 @@ export class Journal {
   }
 
   #beginNext(releasedSequence: number): void {
-    const last = this.lastSequence
+    const active = this.#active
     // A segment full of marks and without a record already has the name of the next sequence.
-    const first = last + 1 === this.#active.firstSequence ? last + 2 : last + 1
-    this.#active = this.#store.begin(last, first, releasedSequence)
+    const first = active.isEmpty ? active.nextSequence + 1 : active.nextSequence
+    this.#active = this.#store.begin(active.lastGivenSequence, first, releasedSequence)
     this.#armTimer()
   }
 
@@ -384,7 +337,7 @@ export class Journal {
     const active = this.#active
     const store = this.#store
     const fits = active.bytes + markBytes <= this.#segmentBytesMax
-    const frees = store.segments.some((one) => (one !== active || !fits) && one.nextSequence - 1 <= throughSequence)
+    const frees = store.segments.some((one) => (one !== active || !fits) && one.lastSequence <= throughSequence)
     if (store.bytes + (fits ? markBytes : headerBytes) > this.#options.bytesMax && !frees) return
     if (!fits) this.#beginNext(throughSequence)
     else {

@@ -86,14 +86,14 @@ export class Order {
     return this.first() === undefined ? undefined : this.#entries[this.#next(this.#head + 1)]
   }
 
-  /** Items from the start on that take `bytesMax` together, at least one, none at a place after `throughSequence`. */
-  firstOnes(bytesMax: number, throughSequence: number): Entry[] {
+  /** Items from the start on that take `bytesMax` together, at least one. */
+  firstOnes(bytesMax: number): Entry[] {
     const entries: Entry[] = []
     this.first()
     let bytes = 0
     for (let slot = this.#next(this.#head); ; slot = this.#next(slot + 1)) {
       const entry = this.#entries[slot]
-      if (entry === undefined || entry.sequence > throughSequence) return entries
+      if (entry === undefined) return entries
       bytes += entry.bytes
       if (bytes > bytesMax && entries.length > 0) return entries
       entries.push(entry)

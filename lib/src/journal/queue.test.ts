@@ -245,14 +245,38 @@ test('done for an item that turns out to be damaged as it is moved counts it onc
   bytes.writeUInt8(0, bytes.indexOf('damaged'))
   let moved = false
   for (let number = 0; number < 200 && !moved; number++) {
-    const id = put(queue, 'passing', 0)
+    const id = put(queue, 'passing'.padEnd(100), 0)
     moved = queue.stats().bytes > 2 * 2_000 + 2 * 400
     queue.done(moved ? old : id)
   }
   expect(moved).toBe(true)
   expect(bench.fileSystem.paths()).not.toContain(path)
-  expect(queue.stats()).toMatchObject({ items: 1, itemBytes: 7 + 18 })
+  expect(queue.stats()).toMatchObject({ items: 1, itemBytes: 100 + 18 })
 })
+
+test.each(['refuse', 'dropOldest'] as const)(
+  'with lower bounds than before and %s every item is still there and can be done',
+  (whenFull) => {
+    const bench = new Bench()
+    const before = bench.open({ bytesMax: 40_000 })
+    const ids = Array.from({ length: 200 }, (_, number) => put(before, `${number}`.padEnd(182), 5))
+    bench.fileSystem.kill()
+    const queue = bench.open({ whenFull })
+    expect(queue.size).toBe(200)
+    if (whenFull === 'refuse')
+      expect(() => put(queue, 'new', 5)).toThrow(expect.objectContaining({ code: 'QUEUE_FULL' }))
+    else {
+      put(queue, 'new', 5)
+      expect(bench.dropped.map((item) => item.id)).toEqual(ids.slice(0, 191))
+    }
+    for (const id of ids.toReversed()) queue.done(id)
+    expect(queue.size).toBe(whenFull === 'refuse' ? 0 : 1)
+    for (let number = 0; number < 5; number++) put(queue, `${number}`.padEnd(182), 5)
+    bench.fileSystem.kill()
+    expect(bench.open().size).toBe(whenFull === 'refuse' ? 5 : 6)
+    expect(bench.fileSystem.bytes).toBeLessThanOrEqual(2 * 2_000 + 8 * 400 + 4096)
+  },
+)
 
 test('segments that cannot be deleted fill the folder up to its bound, and nothing is lost or hangs', () => {
   const bench = new Bench()
@@ -270,6 +294,22 @@ test('segments that cannot be deleted fill the folder up to its bound, and nothi
 
 test.each([-1, 10, 0.5])('priority %d is refused', (priority) => {
   expect(() => put(new Bench().open(), 'a', priority)).toThrow('priority')
+})
+
+test('an item found twice, as a kill in mid-move leaves it, is one item, keeps its age, and is done once', () => {
+  const bench = new Bench()
+  const { fileSystem, clock } = bench
+  const journal = openJournal({ folder, fileSystem, clock, bytesMax: 4_000, segmentBytesMax: 400, fsyncIntervalMs: 1 })
+  journal.append(6, Buffer.from('a'))
+  journal.append(6, Buffer.from('b'))
+  journal.append(16, Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0]), Buffer.from('a')]))
+  journal.close()
+  const queue = bench.open()
+  expect(queue.stats()).toMatchObject({ items: 2, itemBytes: 38 })
+  expect(queue.take()).toMatchObject({ id: 1, priority: 5, payload: Buffer.from('a') })
+  queue.done(1)
+  fileSystem.kill()
+  expect(takeAll(bench.open())).toEqual(['b'])
 })
 
 test('a record kind of a newer version is refused, not passed over', () => {

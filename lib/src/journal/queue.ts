@@ -247,7 +247,7 @@ export class Queue {
     this.#compact()
     if (entry.state === 'gone') return
     if (entry === this.#order.first()) this.#releaseBefore(this.#order.second())
-    else this.#journal.append(doneKind, encodeId(entry.id))
+    else unlessFull(() => this.#journal.append(doneKind, encodeId(entry.id)))
     this.#leave(entry)
   }
 
@@ -292,14 +292,12 @@ export class Queue {
   /** Moves the oldest items to the end while what is done takes more room than it may. */
   #compact(): void {
     const journal = this.#journal
-    const bytesMax = 2 * this.#options.bytesMax + 2 * this.#segmentBytesMax
+    const bytesMax = 2 * Math.max(this.#options.bytesMax, this.#itemBytes) + 2 * this.#segmentBytesMax
     if (journal.bytes <= bytesMax) return
     journal.sync()
-    const throughSequence = journal.lastSequence
     while (journal.bytes > bytesMax) {
-      const entries = this.#order.firstOnes(this.#segmentBytesMax / 2, throughSequence)
-      if (entries.length === 0) return
-      this.#move(entries)
+      const entries = this.#order.firstOnes(this.#segmentBytesMax / 2)
+      if (entries.length === 0 || !unlessFull(() => this.#move(entries))) return
       // Only when the copies are on the disk may a power cut find their originals released.
       journal.sync()
       this.#releaseBefore(this.#order.first())
@@ -325,6 +323,20 @@ export class Queue {
       entry.sequence = first + index
       this.#order.push(entry)
     }
+  }
+}
+
+/**
+ * true: done. false: the folder is full, as it can be when its bounds were lowered or files cannot be deleted. What is done
+ * is then remembered in memory until the front of the queue moves on, rather than refused.
+ */
+function unlessFull(append: () => void): boolean {
+  try {
+    append()
+    return true
+  } catch (error) {
+    if (error instanceof WeirError && error.code === 'QUEUE_FULL') return false
+    throw error
   }
 }
 

@@ -31,7 +31,7 @@ export interface Recovered {
   /** In order, all on the disk, none open. */
   readonly segments: Segment[]
   readonly releasedSequence: number
-  /** The last sequence that is known to have been given. */
+  /** The last sequence that is known to have been given or passed over. */
   readonly lastSequence: number
   /** true: records may be appended to the last segment and numbering goes on without a skip. */
   readonly resumable: boolean
@@ -93,7 +93,7 @@ function recoverSegment(
   last: boolean,
   events: JournalEvent[],
 ): Found | undefined {
-  const segment = new Segment(folder, firstSequence, 0)
+  const segment = new Segment(folder, firstSequence, firstSequence - 1, 0)
   const descriptor = fileSystem.open(segment.path, 'write')
   try {
     return scanFile(fileSystem, segment, descriptor, last, events)
@@ -146,15 +146,16 @@ function cutTail(
   events.push({ type: 'tornTail', segment: segment.name, bytes: tail.bytes, afterSequence })
 }
 
-/** Compares what each segment holds with what the next one says was given before it; returns the last sequence given. */
+/** Compares what each segment holds with what the next one says was given before it; returns the last sequence seen. */
 function reportLosses(found: readonly Found[], releasedSequence: number, events: JournalEvent[]): number {
   let last = releasedSequence
   for (const { segment, header } of found) {
     const previous = header?.previousSequence ?? sequenceBefore(segment.firstSequence, last)
+    segment.previousSequence = previous
     if (previous > last) {
       events.push({ type: 'missing', fromSequence: last + 1, throughSequence: previous, records: previous - last })
     }
-    last = Math.max(last, segment.nextSequence - 1)
+    last = Math.max(last, segment.lastSequence)
   }
   for (const { segment } of found) {
     for (const damage of segment.damages) {

@@ -42,6 +42,8 @@ export class Segment {
   readonly name: string
   readonly seed: number
   readonly firstSequence: number
+  /** The last sequence given before this segment; see `SegmentHeader`. */
+  previousSequence: number
   /** Bytes of the file. */
   bytes: number
   /** The sequence after its last record. */
@@ -52,13 +54,31 @@ export class Segment {
   readonly #indexSequences: number[] = []
   readonly #indexPositions: number[] = []
 
-  constructor(folder: string, firstSequence: number, bytes: number) {
+  constructor(folder: string, firstSequence: number, previousSequence: number, bytes: number) {
     this.name = segmentName(firstSequence)
     this.path = join(folder, this.name)
     this.seed = segmentSeed(firstSequence)
     this.firstSequence = firstSequence
     this.nextSequence = firstSequence
+    this.previousSequence = previousSequence
     this.bytes = bytes
+  }
+
+  /** true: it never held a record, as far as can be seen. */
+  get isEmpty(): boolean {
+    return this.nextSequence === this.firstSequence && this.#damages.size === 0
+  }
+
+  /** The last sequence that it held, damaged records included; one before its first if none. */
+  get lastSequence(): number {
+    let last = this.nextSequence - 1
+    for (const damage of this.#damages.values()) last = Math.max(last, damage.throughSequence)
+    return last
+  }
+
+  /** The last sequence given when it ended, here or before. */
+  get lastGivenSequence(): number {
+    return this.isEmpty ? this.previousSequence : this.lastSequence
   }
 
   get damages(): readonly Damage[] {
@@ -233,7 +253,7 @@ export function writeBytes(
  * and leaves no file behind if it can.
  */
 export function createSegment(fileSystem: FileSystem, folder: string, header: SegmentHeader): Segment {
-  const segment = new Segment(folder, header.firstSequence, headerBytes)
+  const segment = new Segment(folder, header.firstSequence, header.previousSequence, headerBytes)
   const descriptor = fileSystem.open(segment.path, 'create')
   try {
     writeBytes(fileSystem, descriptor, encodeHeader(header), headerBytes, 0)

@@ -179,7 +179,10 @@ export class SegmentStore {
   }
 
   #removable(): Segment[] {
-    return this.segments.slice(0, -1).filter((segment) => segment.nextSequence - 1 <= this.markedSequence)
+    // What an empty one says is also said by the header of a later one.
+    return this.segments
+      .slice(0, -1)
+      .filter((segment) => segment.isEmpty || segment.lastSequence <= this.markedSequence)
   }
 
   #remove(segment: Segment): void {

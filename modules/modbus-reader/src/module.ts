@@ -137,5 +137,6 @@ export function startReader(
 export const modbusReader: ModuleDeclaration<ModbusConfig> = {
   name: 'modbus-reader',
   config: modbusConfig,
+  queue: 'spilling',
   start: (context, config) => startReader(context, config),
 }

@@ -4,6 +4,7 @@ import { errorText } from '@weir/lib/errors'
 import type { MethodResult } from '@weir/lib/hub'
 import type { JsonObject, JsonValue } from '@weir/lib/json'
 import type { Log } from '@weir/lib/log'
+import type { LinkFault } from '../faults/link-faults.ts'
 import type { FromEdgeHub, ModuleIdentity, TwinState, UpstreamMessage } from '../upstream-link.ts'
 import { RequestError } from '../workload/http-json.ts'
 import type { CloudMessage, MessageSink } from './cloud-message.ts'
@@ -109,6 +110,24 @@ export class Cloud {
       this.#emit(lifecycleEvent(this.#place(), moduleId, 'createModuleIdentity', this.#twins.get(moduleId)))
     }
     this.#sendWelcome()
+  }
+
+  /**
+   * Gives a module that no manifest names an identity and an empty twin, until the next start. A connected edge hub is
+   * told. Does nothing where the module is known.
+   */
+  register(identity: ModuleIdentity): void {
+    const { moduleId } = identity
+    if (this.moduleIds.includes(moduleId)) return
+    this.#twins.create(moduleId)
+    this.#identities = [...this.#identities, identity]
+    this.#emit(lifecycleEvent(this.#place(), moduleId, 'createModuleIdentity', this.#twins.get(moduleId)))
+    this.#sendWelcome()
+  }
+
+  /** The line to the edge hub fails in this way from now on. */
+  setLinkFault(fault: LinkFault): void {
+    this.#link?.setFault(fault)
   }
 
   get edgeHubConnected(): boolean {

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock, Timer } from '@weir/lib/clock'
 import { errorText } from '@weir/lib/errors'
 import type { Log } from '@weir/lib/log'
+import { DelayLine, type LinkFault, noLinkFault } from '../faults/link-faults.ts'
 import { type FromCloud, type FromEdgeHub, readFrames, writeFrame } from '../upstream-link.ts'
 import { listenOnUnixSocket } from '../workload/unix-socket.ts'
 
@@ -28,9 +29,14 @@ export class EdgeHubLink {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #current: Socket | undefined
+  readonly #incoming: DelayLine
+  readonly #outgoing: DelayLine
+  #fault: LinkFault = noLinkFault
 
   private constructor(options: EdgeHubLinkOptions) {
     this.#options = options
+    this.#incoming = new DelayLine(options.clock)
+    this.#outgoing = new DelayLine(options.clock)
     this.#server = createServer((socket) => this.#accept(socket))
   }
 
@@ -47,7 +53,17 @@ export class EdgeHubLink {
 
   /** Drops the frame where no edge hub is there: all that matters is sent again after its next `hello`. */
   send(frame: FromCloud): void {
-    if (this.#current !== undefined) writeFrame<FromCloud>(this.#current, frame)
+    const socket = this.#current
+    if (socket === undefined) return
+    this.#outgoing.pass(this.#fault.delayMs, () => {
+      if (!socket.destroyed) writeFrame<FromCloud>(socket, frame)
+    })
+  }
+
+  /** The line fails in this way from now on. */
+  setFault(fault: LinkFault): void {
+    this.#fault = fault
+    if (fault.isCut) for (const socket of this.#sockets) socket.destroy()
   }
 
   close(): Promise<void> {
@@ -57,6 +73,10 @@ export class EdgeHubLink {
   }
 
   #accept(socket: Socket): void {
+    if (this.#fault.isCut) {
+      socket.destroy()
+      return
+    }
     this.#sockets.add(socket)
     const patience: Timer = this.#options.clock.setTimer(() => {
       socket.destroy(new Error(`no hello within ${helloTimeoutMs} ms`))
@@ -70,13 +90,16 @@ export class EdgeHubLink {
       this.#options.onDisconnected()
     })
     readFrames<FromEdgeHub>(socket, (frame) => {
-      if (socket.destroyed) return
-      if (frame.type === 'hello') {
-        patience.cancel()
-        this.#greet(socket, frame)
-      } else if (socket === this.#current) this.#take(socket, frame)
-      else socket.destroy(new Error(`a frame ${frame.type} came before hello`))
+      patience.cancel()
+      this.#incoming.pass(this.#fault.delayMs, () => this.#receive(socket, frame))
     })
+  }
+
+  #receive(socket: Socket, frame: FromEdgeHub): void {
+    if (socket.destroyed) return
+    if (frame.type === 'hello') this.#greet(socket, frame)
+    else if (socket === this.#current) this.#take(socket, frame)
+    else socket.destroy(new Error(`a frame ${frame.type} came before hello`))
   }
 
   /** A frame that is not as the contract says ends the connection, not the process. */

@@ -6,6 +6,7 @@ import { errorText, WeirError } from '@weir/lib/errors'
 import { isJsonObject, type JsonObject, type JsonValue, toJson } from '@weir/lib/json'
 import { methodPayloadBytesMax } from '@weir/lib/limits'
 import { z } from 'zod'
+import { type Fault, parseFault } from '../faults/fault.ts'
 import { decodePathPart, RequestError, readJsonBody, respondError, respondJson } from '../workload/http-json.ts'
 import { writePrivateFile } from '../workload/private-files.ts'
 import type { Cloud } from './cloud.ts'
@@ -39,6 +40,20 @@ export interface ServiceApiOptions {
   readonly port?: number
   /** What the supervisor knows of each module, by name: flat, shown by `weir modules`. */
   moduleStates?(): Readonly<Record<string, JsonObject>>
+  /** The device below the hub, where one can be reached. */
+  readonly device?: DeviceOperations | undefined
+}
+
+/** What an operator does at the device itself. */
+export interface DeviceOperations {
+  activeFaults(): readonly Fault[]
+  /** @throws RequestError 404 or 409 (see FaultControl.order). */
+  orderFault(fault: Fault): Promise<void>
+  clearFaults(): Promise<void>
+  /** What a module is to be started with by hand. @throws RequestError 404 where there is no such module. */
+  environment(moduleId: string): Readonly<Record<string, string>>
+  /** Gives a module an identity and an empty twin, where it has none. @throws RequestError 400 for what is no module id. */
+  register(moduleId: string): void
 }
 
 export interface ServiceApi {
@@ -69,6 +84,37 @@ const operations: readonly Operation[] = [
   { method: 'GET', path: /^\/modules$/, run: async ({ options }) => listModules(options) },
   { method: 'GET', path: /^\/report$/, run: async ({ options }) => toJson(options.cloud.report()) },
   { method: 'GET', path: /^\/messages$/, run: async (call) => streamMessages(call) },
+  {
+    method: 'GET',
+    path: /^\/modules\/([^/]+)\/environment$/,
+    run: async ({ options, parts: [moduleId = ''] }) => deviceOf(options).environment(moduleId),
+  },
+  {
+    method: 'POST',
+    path: /^\/modules\/([^/]+)$/,
+    run: async ({ options, parts: [moduleId = ''] }) => {
+      deviceOf(options).register(moduleId)
+      return { moduleId }
+    },
+  },
+  { method: 'GET', path: /^\/faults$/, run: async ({ options }) => toJson(deviceOf(options).activeFaults()) },
+  {
+    method: 'POST',
+    path: /^\/faults$/,
+    run: async ({ options, request }) => {
+      const device = deviceOf(options)
+      await device.orderFault(faultOf(await readJsonBody(request, bodyBytesMax)))
+      return toJson(device.activeFaults())
+    },
+  },
+  {
+    method: 'DELETE',
+    path: /^\/faults$/,
+    run: async ({ options }) => {
+      await deviceOf(options).clearFaults()
+      return []
+    },
+  },
   {
     method: 'GET',
     path: /^\/twins\/([^/]+)$/,
@@ -205,6 +251,19 @@ function parse<Value>(schema: z.ZodType<Value>, body: JsonValue): Value {
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
   throw new RequestError(400, `the body is not as expected: ${z.prettifyError(parsed.error)}`)
+}
+
+function deviceOf({ device }: ServiceApiOptions): DeviceOperations {
+  if (device === undefined) throw new RequestError(404, 'service API: no device is behind this hub')
+  return device
+}
+
+function faultOf(body: JsonValue): Fault {
+  try {
+    return parseFault(body, 'fault')
+  } catch (error) {
+    throw new RequestError(400, errorText(error))
+  }
 }
 
 function listModules({ cloud, moduleStates }: ServiceApiOptions): JsonValue {

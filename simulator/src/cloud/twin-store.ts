@@ -75,6 +75,11 @@ export class TwinStore {
     return { created, deleted }
   }
 
+  /** Makes an empty twin. */
+  create(moduleId: string): void {
+    this.#set({ moduleId, deployed: {}, desired: {}, desiredVersion: 1, reported: {}, reportedVersion: 1 })
+  }
+
   /** Merges into the desired properties. @throws RequestError 404 for an unknown module, 400 for what a twin cannot hold. */
   patchDesired(moduleId: string, patch: JsonObject): TwinState {
     const twin = this.#known(moduleId)

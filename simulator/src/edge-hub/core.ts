@@ -5,6 +5,7 @@ import type { JsonObject } from '@weir/lib/json'
 import type { Log } from '@weir/lib/log'
 import { noTraffic } from '@weir/lib/meter'
 import type { EdgeHubCounters, EdgeHubSettings } from '../edge-hub-control.ts'
+import { DeliveryFaults } from '../faults/delivery-faults.ts'
 import type { FromCloud } from '../upstream-link.ts'
 import type { Admission, BrokerEvents, Connection, Refusal } from './broker.ts'
 import type { Database } from './database.ts'
@@ -33,6 +34,7 @@ export class HubCore implements BrokerEvents {
   readonly metrics: HubMetrics
   /** Dials once it is wanted. */
   readonly link: UpstreamLink
+  readonly faults: DeliveryFaults
   readonly #settings: EdgeHubSettings
   readonly #clock: Clock
   readonly #log: Log
@@ -57,6 +59,7 @@ export class HubCore implements BrokerEvents {
     this.#settings = settings
     this.#clock = clock
     this.#log = log
+    this.faults = new DeliveryFaults(clock, settings.deliveryFaults)
     const { deviceId } = settings
     const commit = new GroupCommit(database, clock)
     this.#commit = commit
@@ -191,7 +194,7 @@ export class HubCore implements BrokerEvents {
   }
 
   acknowledged({ moduleId }: Connection, packetId: number): void {
-    this.#deliveries.get(moduleId)?.acknowledged(packetId)
+    if (!this.faults.losesAcknowledgement(moduleId)) this.#deliveries.get(moduleId)?.acknowledged(packetId)
   }
 
   /** A direct method. `from`: a module, or `upstream`. */
@@ -239,7 +242,7 @@ export class HubCore implements BrokerEvents {
       connection.send(topic, message.body)
       return true
     }
-    connection.deliver(topic, message.body, packetId, again)
+    this.faults.deliver(moduleId, again, (dup) => connection.deliver(topic, message.body, packetId, dup))
     return false
   }
 

@@ -5,6 +5,7 @@ import { errorText } from '@weir/lib/errors'
 import { toJson } from '@weir/lib/json'
 import type { Log } from '@weir/lib/log'
 import type { EdgeHubCounters, EdgeHubSettings } from '../edge-hub-control.ts'
+import type { DeliveryFaultSettings } from '../faults/delivery-faults.ts'
 import { respondError, respondJson } from '../workload/http-json.ts'
 import { Broker } from './broker.ts'
 import { CertificateKeeper, requestServerCertificate, type ServerCertificate } from './certificate.ts'
@@ -57,6 +58,10 @@ export class EdgeHub {
 
   cutUpstream(cut: boolean): void {
     this.#core.link.want(!cut)
+  }
+
+  setDeliveryFaults(settings: DeliveryFaultSettings): void {
+    this.#core.faults.set(settings)
   }
 
   /** Closes ports and connections, and leaves what is queued on disk. */

@@ -47,12 +47,7 @@ export class JsonScanner {
     if (byte === openBrace) return this.object(() => this.value())
     if (byte === openBracket) return this.array(() => this.value())
     if (byte === minus || isDigit(byte)) return this.#number()
-    for (const literal of literals) {
-      if (this.#json.compare(literal, 0, literal.length, this.at, this.at + literal.length) !== 0) continue
-      this.at += literal.length
-      return true
-    }
-    return false
+    return literals.some((literal) => this.#literal(literal))
   }
 
   get isObject(): boolean {
@@ -149,6 +144,14 @@ export class JsonScanner {
     // + or -
     if (json[this.at] === 0x2b || json[this.at] === minus) this.at++
     return this.#digits()
+  }
+
+  #literal(literal: Buffer): boolean {
+    for (let index = 0; index < literal.length; index++) {
+      if (this.#json[this.at + index] !== literal[index]) return false
+    }
+    this.at += literal.length
+    return true
   }
 
   #digits(): boolean {

@@ -8,6 +8,14 @@ import type { EdgeHubSettings, FromEdgeHubControl, ToEdgeHub } from '../edge-hub
 import { EdgeHub } from './hub.ts'
 
 const port = z.int().min(0).max(65_535)
+const share = z.number().min(0).max(1).optional()
+const deliveryFaults = z.strictObject({
+  seed: z.int(),
+  modules: z.record(
+    z.string(),
+    z.strictObject({ delayMs: z.number().optional(), dropBeforeAckShare: share, duplicateShare: share }),
+  ),
+})
 const settingsSchema: z.ZodType<EdgeHubSettings> = z.strictObject({
   iotHubHostname: z.string().min(1),
   deviceId: z.string().min(1),
@@ -21,6 +29,7 @@ const settingsSchema: z.ZodType<EdgeHubSettings> = z.strictObject({
   workloadUri: z.string().min(1),
   generationId: z.string().min(1),
   meterTelemetry: z.boolean(),
+  deliveryFaults: deliveryFaults.optional(),
 })
 
 const log = createLog(parseLogLevel(process.env['RuntimeLogLevel'] ?? '') ?? 'info', systemClock, (line) => {
@@ -69,6 +78,7 @@ async function run(): Promise<void> {
   process.on('message', (message: ToEdgeHub) => {
     if (message.type === 'counters') tell({ type: 'counters', id: message.id, counters: hub.counters() })
     else if (message.type === 'cutUpstream') hub.cutUpstream(message.cut)
+    else if (message.type === 'deliveryFaults') hub.setDeliveryFaults(message.settings)
     else stop()
   })
   log.info(`edge hub: listening on ports ${Object.values(hub.ports).join(', ')} (MQTT, HTTPS, metrics)`)

@@ -56,15 +56,20 @@ export class Queue {
     this.#newest = id
   }
 
-  /** The oldest messages, `max` at most: all that are in memory or can be. Reads from disk at most once. */
-  first(max: number): QueuedMessage[] {
+  /**
+   * The oldest messages that have not expired, `max` at most, and those that have expired before them. Looks at what is in
+   * memory; reads from disk at most once.
+   */
+  first(max: number, nowMs: number): { readonly live: QueuedMessage[]; readonly expired: QueuedMessage[] } {
     if (this.#window.size < Math.min(max, this.count) && this.#loaded < this.#newest && this.#hasRoom()) this.#load()
-    const messages: QueuedMessage[] = []
+    const live: QueuedMessage[] = []
+    const expired: QueuedMessage[] = []
     for (const queued of this.#window.values()) {
-      if (messages.length >= max) break
-      messages.push(queued)
+      if (live.length >= max) break
+      if (queued.expiresMs !== undefined && queued.expiresMs <= nowMs) expired.push(queued)
+      else live.push(queued)
     }
-    return messages
+    return { live, expired }
   }
 
   /** Forgets a message of the window. @returns false where it was done before. */

@@ -12,8 +12,8 @@ export interface RawClientOptions {
 }
 
 /**
- * An MQTT client that does what it is told and nothing else, for tests and benches: it acknowledges only where
- * `acknowledge` says so, and reads nothing while it is paused.
+ * An MQTT client that does what it is told and nothing else, for tests and benches: no retries, no reconnects, and
+ * acknowledgements only while it is asked for them.
  */
 export class RawClient {
   readonly #socket: TLSSocket
@@ -34,9 +34,7 @@ export class RawClient {
   }
 
   /** @returns the client and the return code of its CONNACK. */
-  static async connect(
-    options: RawClientOptions,
-  ): Promise<{ client: RawClient; returnCode: number; session: boolean }> {
+  static async connect(options: RawClientOptions): Promise<{ client: RawClient; returnCode: number }> {
     const { port, ca, clientId, userName, password, clean = false } = options
     const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' })
     socket.setNoDelay(true)
@@ -45,7 +43,7 @@ export class RawClient {
     const protocol = { protocolId: 'MQTT', protocolVersion: 4, keepalive: 180 } as const
     client.write({ cmd: 'connect', ...protocol, clean, clientId, username: userName, password: Buffer.from(password) })
     const connack = await client.next('connack')
-    return { client, returnCode: connack.returnCode ?? -1, session: connack.sessionPresent }
+    return { client, returnCode: connack.returnCode ?? -1 }
   }
 
   write(packet: Packet): void {

@@ -55,8 +55,12 @@ export class MessageStore {
     this.#sequence = this.#readQueues(database)
   }
 
-  /** Keeps `message` for every destination; `stored` is called once it is on disk, or with STATE_UNWRITABLE. */
+  /** Keeps `message` for every destination; `stored` is called once it is on disk, or with what prevents that. */
   put(message: HubMessage, destinations: readonly Destination[], stored: (error: WeirError | undefined) => void): void {
+    if (this.#queueNumbers + destinations.length > queueNumberMax) {
+      stored(new WeirError('QUEUE_FULL', `edge-hub: more than ${queueNumberMax} queues; remove its state folder`))
+      return
+    }
     const deliveries = destinations.map((destination) => {
       const queue = this.#queue(destination.target, destination.priority)
       this.#sequence++
@@ -64,16 +68,7 @@ export class MessageStore {
     })
     const messageId = this.#sequence
     this.#commit.write(
-      () => {
-        const { body, ...head } = message
-        this.#statements.insertMessage.run(messageId, JSON.stringify(head), body)
-        for (const { id, destination, queue } of deliveries) {
-          if (!queue.stored) this.#statements.insertQueue.run(queue.number, queue.target, queue.priority)
-          const shared = deliveries.length > 1 ? 1 : 0
-          this.#statements.insertDelivery.run(id, messageId, destination.input, destination.expiresMs ?? null, shared)
-        }
-        this.#statements.setSequence.run(this.#sequence)
-      },
+      () => this.#insert(messageId, message, deliveries),
       (error) => {
         if (error === undefined) {
           for (const { queue, id, sequence, destination } of deliveries) {
@@ -138,27 +133,32 @@ export class MessageStore {
   }
 
   #live(queue: Queue, max: number): QueuedMessage[] {
-    const nowMs = this.#clock.nowMs()
-    const live: QueuedMessage[] = []
-    for (const queued of queue.first(max)) {
-      if (queued.expiresMs === undefined || queued.expiresMs > nowMs) {
-        live.push(queued)
-      } else {
-        this.done(queued)
-        this.#events.expired(queued)
-      }
+    const { live, expired } = queue.first(max, this.#clock.nowMs())
+    for (const queued of expired) {
+      this.done(queued)
+      this.#events.expired(queued)
     }
     return live
   }
 
+  #insert(
+    messageId: number,
+    { body, ...head }: HubMessage,
+    deliveries: readonly { readonly queue: Queue; readonly destination: Destination; readonly id: number }[],
+  ): void {
+    const { insertMessage, insertQueue, insertDelivery, setSequence } = this.#statements
+    insertMessage.run(messageId, JSON.stringify(head), body)
+    const shared = deliveries.length > 1 ? 1 : 0
+    for (const { id, destination, queue } of deliveries) {
+      if (!queue.stored) insertQueue.run(queue.number, queue.target, queue.priority)
+      insertDelivery.run(id, messageId, destination.input, destination.expiresMs ?? null, shared)
+    }
+    setSequence.run(this.#sequence)
+  }
+
   #queue(target: string, priority: number): Queue {
     const known = this.#queues.get(target)?.find((queue) => queue.priority === priority)
-    if (known !== undefined) return known
-    const number = this.#queueNumbers + 1
-    if (number > queueNumberMax) {
-      throw new WeirError('QUEUE_FULL', `edge-hub: more than ${queueNumberMax} queues; remove its state folder`)
-    }
-    return this.#addQueue(number, target, priority)
+    return known ?? this.#addQueue(this.#queueNumbers + 1, target, priority)
   }
 
   #addQueue(number: number, target: string, priority: number): Queue {

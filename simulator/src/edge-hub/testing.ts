@@ -12,6 +12,7 @@ import { startWorkloadApi, type WorkloadApi } from '../workload/api.ts'
 import { CertificateAuthority } from '../workload/certificates.ts'
 import { ModuleKeys } from '../workload/keys.ts'
 import { edgeHubModuleId } from './message.ts'
+import { RawClient, type RawClientOptions } from './raw-client.ts'
 
 export const iotHubHostname = 'plant.azure-devices.net'
 export const deviceId = 'gateway'
@@ -137,6 +138,20 @@ export class TestDevice {
 
   token(moduleId: string, validMs = 3_600_000, host = iotHubHostname): string {
     return signToken(this.#keys.get(moduleId)?.primaryKey ?? '', host, moduleId, Date.now() + validMs)
+  }
+
+  /** Connects, as a module would that speaks MQTT by itself. Throws where the edge hub refuses it. */
+  async connect(moduleId: string, mqttPort: number, changes: Partial<RawClientOptions> = {}): Promise<RawClient> {
+    const { client, returnCode } = await RawClient.connect({
+      port: mqttPort,
+      ca: this.trustBundle,
+      clientId: `${deviceId}/${moduleId}`,
+      userName: userName(moduleId),
+      password: this.token(moduleId),
+      ...changes,
+    })
+    if (returnCode !== 0) throw new Error(`refused with return code ${returnCode}`)
+    return client
   }
 
   async stop(): Promise<void> {

@@ -65,8 +65,13 @@ export class UpstreamLink {
     this.#wanted = wanted
     this.#redial?.cancel()
     this.#failures = 0
-    if (wanted) this.#dial()
-    else this.#socket?.destroy()
+    if (wanted) {
+      this.#dial()
+      return
+    }
+    const socket = this.#socket
+    this.#lost()
+    socket?.destroy()
   }
 
   /** @throws Error when the link is gone before the answer came. */
@@ -87,8 +92,15 @@ export class UpstreamLink {
     this.#socket = socket
     socket.on('connect', () => writeFrame<FromEdgeHub>(socket, { type: 'hello', deviceId, secret }))
     socket.on('error', (error) => log.debug(`upstream: ${errorText(error)}`))
-    socket.on('close', () => this.#closed())
-    readFrames<FromCloud>(socket, (frame) => this.#receive(socket, frame))
+    socket.on('close', () => {
+      if (socket !== this.#socket) return
+      this.#lost()
+      const delayMs = Math.min(redialDelayMsMin * 2 ** this.#failures++, redialDelayMsMax)
+      this.#redial = this.#options.clock.setTimer(() => this.#dial(), delayMs)
+    })
+    readFrames<FromCloud>(socket, (frame) => {
+      if (socket === this.#socket) this.#receive(socket, frame)
+    })
   }
 
   #receive(socket: Socket, frame: FromCloud): void {
@@ -128,20 +140,17 @@ export class UpstreamLink {
     pending?.resolve(answer)
   }
 
-  #closed(): void {
+  /** Nothing that was asked will be answered. */
+  #lost(): void {
     this.#socket = undefined
     this.#watch?.cancel()
     this.#watch = undefined
     const pending = [...this.#pending.values()]
     this.#pending.clear()
     for (const { reject } of pending) reject(new Error('the cloud is away'))
-    if (this.#connected) {
-      this.#connected = false
-      this.#options.log.warning('upstream: disconnected')
-      this.#options.events.connected(false)
-    }
-    if (!this.#wanted) return
-    const delayMs = Math.min(redialDelayMsMin * 2 ** this.#failures++, redialDelayMsMax)
-    this.#redial = this.#options.clock.setTimer(() => this.#dial(), delayMs)
+    if (!this.#connected) return
+    this.#connected = false
+    this.#options.log.warning('upstream: disconnected')
+    this.#options.events.connected(false)
   }
 }

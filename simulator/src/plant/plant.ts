@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '@weir/lib/clock'
+import { DeviceFaults } from '../faults/device-faults.ts'
 import { PlantImage, type SignalSource } from './image.ts'
 import type { PlantDevice } from './layout.ts'
 import { type ModbusServer, startModbusServer } from './server.ts'
@@ -18,6 +19,8 @@ export interface Plant {
   readonly image: PlantImage
   /** Where the devices behind each link answer. */
   readonly addresses: ReadonlyMap<string, PlantAddress>
+  /** Makes devices fail. */
+  readonly faults: DeviceFaults
   close(): Promise<void>
 }
 
@@ -36,12 +39,14 @@ export async function startPlant(devices: readonly PlantDevice[], source: Signal
   }
   tick()
   const addresses = new Map<string, ModbusServer>()
-  for (const [link, units] of image.units) addresses.set(link, await startModbusServer(units))
+  const faults = new DeviceFaults(devices, clock)
+  for (const [link, units] of image.units) addresses.set(link, await startModbusServer(units, faults.filter(link)))
   return {
     devices,
     source,
     image,
     addresses,
+    faults,
     async close() {
       timer?.cancel()
       await Promise.all([...addresses.values()].map((server) => server.close()))

@@ -1,8 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import type { AnswerFilter } from '../faults/device-faults.ts'
 import { answerRequest, type ModbusUnit } from './pdu.ts'
 
 /** Longest Modbus TCP frame: 7 bytes of header and a PDU of 253 (MODBUS Messaging on TCP/IP V1.0b, section 3.1.3). */
 const headerBytes = 7
+const unitIdAt = 6
 const pduBytesMax = 253
 
 /** A Modbus TCP server for several units behind one port. */
@@ -14,7 +16,7 @@ export interface ModbusServer {
 }
 
 function answerFrame(units: ReadonlyMap<number, ModbusUnit>, frame: Buffer): Buffer {
-  const answer = answerRequest(units.get(frame.readUInt8(6)), frame.subarray(headerBytes))
+  const answer = answerRequest(units.get(frame.readUInt8(unitIdAt)), frame.subarray(headerBytes))
   const header = Buffer.from(frame.subarray(0, headerBytes))
   header.writeUInt16BE(answer.length + 1, 4)
   return Buffer.concat([header, answer])
@@ -39,12 +41,15 @@ export function answerFrames(
   return bytes.subarray(at)
 }
 
-function serve(units: ReadonlyMap<number, ModbusUnit>, socket: Socket): void {
+function serve(units: ReadonlyMap<number, ModbusUnit>, socket: Socket, filter: AnswerFilter): void {
   let rest: Buffer = Buffer.alloc(0)
+  const send = (frame: Buffer): void => {
+    if (!socket.destroyed) socket.write(frame)
+  }
   socket.setNoDelay(true)
   socket.on('data', (chunk: Buffer) => {
     const left = answerFrames(units, rest.length === 0 ? chunk : Buffer.concat([rest, chunk]), (frame) => {
-      socket.write(frame)
+      filter(frame.readUInt8(unitIdAt), frame, send)
     })
     if (left === undefined) socket.destroy()
     else rest = left
@@ -53,9 +58,10 @@ function serve(units: ReadonlyMap<number, ModbusUnit>, socket: Socket): void {
   socket.on('error', () => socket.destroy())
 }
 
-/** Starts a server on `host`; port 0 takes a free one. Rejects where the port is taken. */
+/** Starts a server on `host`; port 0 takes a free one. Its answers go through `filter`. Rejects where the port is taken. */
 export async function startModbusServer(
   units: ReadonlyMap<number, ModbusUnit>,
+  filter: AnswerFilter,
   host = '127.0.0.1',
   port = 0,
 ): Promise<ModbusServer> {
@@ -63,7 +69,7 @@ export async function startModbusServer(
   const server: Server = createServer((socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
-    serve(units, socket)
+    serve(units, socket, filter)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -6,12 +6,15 @@ import { aggregatorName } from './demo.ts'
 import { lostRows, type RowAccount } from './report.ts'
 import type { Runtime } from './runtime.ts'
 
-/** The aggregator's own account of the rows it took, as its `getStatus` has it. */
-export interface AggregatorRows {
-  /** Late, without a good value, or over a limit. */
-  readonly refused: number
-  /** In open windows, and in records that have not left. */
-  readonly kept: number
+/** Who is asked. */
+export interface AccountSources {
+  /** Messages waiting at the edge hub; undefined where it does not answer. */
+  queued(): Promise<number | undefined>
+  /** Rows that the edge hub has taken in this run, as of the last `queued`. */
+  taken(): number
+  /** What the aggregator answers to `getStatus`; undefined where it does not. */
+  aggregatorStatus(): Promise<JsonValue | undefined>
+  windows(): CloudReport['windows']
 }
 
 /** What was there before a run, where the state of an earlier one was kept. */
@@ -25,73 +28,87 @@ export const noBaseline: Baseline = { kept: 0, refused: 0, counted: 0 }
 
 const settleTimeoutMs = 10_000
 const settleEveryMs = 200
+const statusTimeoutMs = 5000
+
+export function sourcesOf({ edgeHub, cloud }: Pick<Runtime, 'edgeHub' | 'cloud'>): AccountSources {
+  return {
+    async queued() {
+      const counters = await edgeHub.counters().catch(() => undefined)
+      if (counters === undefined) return undefined
+      return Object.values(counters.queued).reduce((sum, messages) => sum + messages, 0)
+    },
+    taken: () => edgeHub.sums.rows,
+    async aggregatorStatus() {
+      const timeouts = { responseTimeoutMs: statusTimeoutMs, connectTimeoutMs: statusTimeoutMs }
+      const answer = await cloud.callMethod(aggregatorName, 'getStatus', null, timeouts).catch(() => undefined)
+      return answer?.status === 200 ? answer.payload : undefined
+    },
+    windows: () => cloud.report().windows,
+  }
+}
+
+/** The aggregator's own account of the rows it took. */
+interface AggregatorRows {
+  /** Late, without a good value, or over a limit. */
+  readonly refused: number
+  /** In open windows, and in records that have not left. */
+  readonly kept: number
+  /** Label of the window whose records account for rows. */
+  readonly window: string
+}
 
 /** The figures in the answer of the aggregator's `getStatus`; undefined where one of them is missing. */
-export function aggregatorRows(status: JsonValue): AggregatorRows | undefined {
+export function aggregatorRows(status: JsonValue | undefined): AggregatorRows | undefined {
   const fields = asObject(status)
   const sum = (...names: readonly string[]): number => names.reduce((total, name) => total + Number(fields?.[name]), 0)
   const refused = sum('rowsLate', 'rowsBad', 'rowsRefused')
   const kept = sum('rowsOpen', 'rowsInUnsentRecords')
-  return Number.isNaN(refused + kept) ? undefined : { refused, kept }
+  const window = fields?.['accountedWindow']
+  return Number.isNaN(refused + kept) || typeof window !== 'string' ? undefined : { refused, kept, window }
 }
 
-/** Rows in the windows of the given labels. */
-export function countedRows({ windows }: Pick<CloudReport, 'windows'>, labels: ReadonlySet<string>): number {
+function countedRows(windows: CloudReport['windows'], labels: ReadonlySet<string>): number {
   return Object.entries(windows).reduce((sum, [label, { rows }]) => sum + (labels.has(label) ? rows : 0), 0)
 }
 
-async function askAggregator(runtime: Runtime): Promise<AggregatorRows | undefined> {
-  try {
-    const { status, payload } = await runtime.cloud.callMethod(aggregatorName, 'getStatus', null, {
-      responseTimeoutMs: 5000,
-    })
-    return status === 200 ? aggregatorRows(payload) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function queuedMessages(queued: Readonly<Record<string, number>>): number {
-  return Object.values(queued).reduce((sum, messages) => sum + messages, 0)
-}
-
-/** Waits until no message waits at the edge hub, a bounded time; false where some still do. */
-async function drained(runtime: Runtime, clock: Clock): Promise<boolean> {
+/** Waits until no message waits at the edge hub, a bounded time. */
+async function drain(sources: AccountSources, clock: Clock): Promise<void> {
   const deadlineMs = clock.monotonicMs() + settleTimeoutMs
-  for (;;) {
-    const counters = await runtime.edgeHub.counters().catch(() => undefined)
-    if (counters !== undefined && queuedMessages(counters.queued) === 0) return true
-    if (clock.monotonicMs() >= deadlineMs) return false
-    await sleep(clock, settleEveryMs)
-  }
+  while ((await sources.queued()) !== 0 && clock.monotonicMs() < deadlineMs) await sleep(clock, settleEveryMs)
 }
 
 /** Takes what an earlier run left behind, once its messages have gone where they belong. Before any reader starts. */
-export async function takeBaseline(runtime: Runtime, clock: Clock, labels: ReadonlySet<string>): Promise<Baseline> {
-  await drained(runtime, clock)
-  const rows = await askAggregator(runtime)
-  return { kept: rows?.kept ?? 0, refused: rows?.refused ?? 0, counted: countedRows(runtime.cloud.report(), labels) }
+export async function takeBaseline(sources: AccountSources, clock: Clock): Promise<Baseline> {
+  // The aggregator answers only once it is connected, and then takes what waits for it.
+  await sources.aggregatorStatus()
+  await drain(sources, clock)
+  const rows = aggregatorRows(await sources.aggregatorStatus())
+  if (rows === undefined) return noBaseline
+  return { kept: rows.kept, refused: rows.refused, counted: countedRows(sources.windows(), new Set([rows.window])) }
 }
 
 /**
  * The account once readers have stopped: asked for until every row is found, or the time for messages under way is
  * over. Rows of which an aggregator that does not answer says nothing are neither kept nor refused.
+ * @param labels Labels of the windows that accounted for rows earlier in the run, beside the one that does now.
  */
 export async function settle(
-  runtime: Runtime,
+  sources: AccountSources,
   clock: Clock,
   labels: ReadonlySet<string>,
   baseline: Baseline,
 ): Promise<RowAccount> {
   const deadlineMs = clock.monotonicMs() + settleTimeoutMs
   for (;;) {
-    await drained(runtime, clock)
-    const rows = await askAggregator(runtime)
+    await drain(sources, clock)
+    const rows = aggregatorRows(await sources.aggregatorStatus())
     const account = {
-      taken: runtime.edgeHub.sums.rows,
+      taken: sources.taken(),
       keptBefore: baseline.kept,
-      counted: countedRows(runtime.cloud.report(), labels) - baseline.counted,
-      refused: (rows?.refused ?? 0) - baseline.refused,
+      counted:
+        countedRows(sources.windows(), new Set([...labels, ...(rows === undefined ? [] : [rows.window])])) -
+        baseline.counted,
+      refused: rows === undefined ? 0 : rows.refused - baseline.refused,
       kept: rows?.kept ?? 0,
     }
     if (lostRows(account) === 0 || clock.monotonicMs() >= deadlineMs) return account

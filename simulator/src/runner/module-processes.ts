@@ -25,7 +25,7 @@ export interface ModuleSurroundings {
 }
 
 /** Young generation of each process, in MB: modules make much garbage of little life, and small devices have little memory. */
-const semiSpaceMb = 4
+const semiSpaceMb = 2
 
 /** Variables of this process that programs need to run at all. */
 const passedOn = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']
@@ -44,6 +44,12 @@ function baseEnvironment(): Record<string, string> {
   return { ...Object.fromEntries(passed), NODE_COMPILE_CACHE: compileCacheFolder }
 }
 
+function existing(module: string, file: string, bundles: boolean): string {
+  if (existsSync(file)) return file
+  const next = bundles ? 'make it with npm run bundle' : 'give the module a src/main.ts'
+  throw new WeirError('CONFIG_REFUSED', `module ${module}: ${file} is missing; ${next}`)
+}
+
 /** Arguments of Node. Sources run as they are: Node strips the types itself, in half the time that a loader takes. */
 function programArguments(module: DeployedModule, folder: string | undefined, bundles: boolean): string[] {
   if (folder === undefined) {
@@ -55,11 +61,7 @@ function programArguments(module: DeployedModule, folder: string | undefined, bu
   const file = bundles
     ? join(rootFolder, 'dist', 'modules', basename(folder), 'main.mjs')
     : join(folder, 'src', 'main.ts')
-  if (!existsSync(file)) {
-    const next = bundles ? 'make it with npm run bundle' : 'give the module a src/main.ts'
-    throw new WeirError('CONFIG_REFUSED', `module ${module.name}: ${file} is missing; ${next}`)
-  }
-  return [...nodeFlags, file]
+  return [...nodeFlags, existing(module.name, file, bundles)]
 }
 
 /** The environment of a module: Docker's own, edgeAgent's, then what the manifest asks for, which wins. */
@@ -99,16 +101,19 @@ export function moduleProcesses(deployment: LoadedDeployment, around: ModuleSurr
 }
 
 export const edgeHubName = 'edgeHub'
+const edgeHubSource = join(rootFolder, 'simulator', 'src', 'edge-hub', 'main.ts')
+const edgeHubBundle = join(rootFolder, 'dist', 'edge-hub', 'main.mjs')
 
 /** The edge hub, restarted as the manifest's system module of that name is. */
 export function edgeHubProcess(
   deployment: LoadedDeployment,
   settings: () => EdgeHubSettings,
+  bundles: boolean,
   onSpawn: NonNullable<ModuleProcess['onSpawn']>,
 ): ModuleProcess {
   return {
     name: edgeHubName,
-    nodeArguments: [...nodeFlags, join(rootFolder, 'simulator', 'src', 'edge-hub', 'main.ts')],
+    nodeArguments: [...nodeFlags, existing(edgeHubName, bundles ? edgeHubBundle : edgeHubSource, bundles)],
     environment: () => ({
       ...baseEnvironment(),
       ...deployment.systemModules[edgeHubName]?.env,

@@ -30,7 +30,7 @@ export interface ObserverParts {
 /** Text of a module's log line that is a warning or worse; undefined for others. */
 export function noteworthyText(line: string): string | undefined {
   const [, severity, text] = /^<(\d)> \S+ \S+ \S+ (\[\w+\] .*)$/.exec(line) ?? []
-  if (severity === undefined) return /\b(Error|error):/.test(line) ? line.trim() : undefined
+  if (severity === undefined) return /^\w*Error( \[\w+\])?: /.test(line) ? line.trim() : undefined
   return Number(severity) <= severityShown ? text : undefined
 }
 

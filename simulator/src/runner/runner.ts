@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { writeFileAtomic } from '@weir/lib/atomic-file'
 import { type Clock, sleep, systemClock } from '@weir/lib/clock'
-import { type Baseline, noBaseline, settle, takeBaseline } from './accounting.ts'
+import { type Baseline, noBaseline, settle, sourcesOf, takeBaseline } from './accounting.ts'
 import { aggregatorName, desiredOf, detectorName, readerName } from './demo.ts'
 import { Observer } from './observer.ts'
 import type { RunOptions } from './options.ts'
@@ -39,6 +39,7 @@ class Display {
   readonly #out: NodeJS.WriteStream
   readonly #screen: Screen | undefined
   #nextPlainS = 0
+  #isClosed = false
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
@@ -47,7 +48,7 @@ class Display {
 
   /** A line of its own; on a terminal the view shows it. */
   notice(text: string): void {
-    if (this.#screen === undefined) this.#out.write(`${text}\n`)
+    if (this.#screen === undefined && !this.#isClosed) this.#out.write(`${text}\n`)
   }
 
   lines(lines: readonly string[]): void {
@@ -64,7 +65,9 @@ class Display {
     }
   }
 
+  /** From here on only what `lines` is given is shown. */
   close(): void {
+    this.#isClosed = true
     this.#screen?.close()
   }
 }
@@ -75,13 +78,13 @@ function hintsFor(options: RunOptions): string[] {
 }
 
 /** Starts the modules; with the state of an earlier run, readers last, once it is known what that run left. */
-async function startModules(runtime: Runtime, clock: Clock, isUsed: boolean, label: string): Promise<Baseline> {
+async function startModules(runtime: Runtime, clock: Clock, isUsed: boolean): Promise<Baseline> {
   if (!isUsed) {
     runtime.supervisor.start(runtime.modules)
     return noBaseline
   }
   runtime.supervisor.start(runtime.modules.filter(({ name }) => !isReader(name)))
-  const baseline = await takeBaseline(runtime, clock, new Set([label]))
+  const baseline = await takeBaseline(sourcesOf(runtime), clock)
   runtime.supervisor.start(runtime.modules.filter(({ name }) => isReader(name)))
   return baseline
 }
@@ -136,16 +139,15 @@ async function finish(
   const durationS = observer.elapsedS
   await runtime.supervisor.sample()
   await runtime.supervisor.stop(runtime.modules.map(({ name }) => name).filter(isReader), stopGraceMs)
-  const settings = settingsNow()
-  // Where the windows were changed meanwhile, those before count too.
-  const labels = new Set([labelAtStart, accountingLabel(settings)])
-  const rows = settings.windowMs === null ? noRows : await settle(runtime, clock, labels, baseline)
+  const hasAggregator = runtime.modules.some(({ name }) => name === aggregatorName)
+  const labels = new Set([labelAtStart])
+  const rows = hasAggregator ? await settle(sourcesOf(runtime), clock, labels, baseline) : noRows
   await runtime.supervisor.sample()
   const modules = runtime.supervisor.statuses()
   const received = runtime.cloud.report()
   const report = makeReport({
     durationS,
-    settings,
+    settings: settingsNow(),
     modules,
     perRow: runtime.edgeHub.sums.perRow,
     perMessage: runtime.edgeHub.sums.perMessage,
@@ -198,7 +200,7 @@ export async function run(options: RunOptions, { out, stop }: RunSurroundings): 
   observer.begin()
   const settings = liveSettings(runtime.cloud)
   const labelAtStart = accountingLabel(settings())
-  const baseline = await startModules(runtime, clock, state.isUsed, labelAtStart)
+  const baseline = await startModules(runtime, clock, state.isUsed)
   const computeOnce = onceProduction(preparation, observer)
   await watch(runtime, observer, display, clock, options, stop, computeOnce)
   const { report, faults } = await finish(runtime, observer, clock, settings, { baseline, labelAtStart })

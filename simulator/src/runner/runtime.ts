@@ -11,6 +11,7 @@ import { type CloudSide, edgeHubIdentity, startCloudSide } from './cloud-side.ts
 import { EdgeHubProcess, type Listening } from './edge-hub-process.ts'
 import { deviceId, edgeHubProcess, gatewayHostname, iotHubHostname, moduleProcesses } from './module-processes.ts'
 import type { RunOptions } from './options.ts'
+import type { RestartLimits } from './restart-policy.ts'
 import { type ModuleProcess, Supervisor, type SupervisorEvent } from './supervisor.ts'
 import { startWatchdog } from './watchdog.ts'
 
@@ -20,10 +21,12 @@ const edgeHubStartMs = 30_000
 export const stopGraceMs = 6000
 
 export interface RuntimeParts {
-  readonly options: RunOptions
+  readonly options: Pick<RunOptions, 'upstreamFolder' | 'port' | 'bundles'>
   readonly deployment: LoadedDeployment
   readonly stateFolder: string
   readonly clock: Clock
+  /** Default: edgeAgent's. */
+  readonly restartLimits?: RestartLimits
   onEvent(event: SupervisorEvent): void
   onMessage(message: CloudMessage): void
 }
@@ -92,7 +95,7 @@ async function startEdgeHub(
     generationId: generationId(edgeHubIdentity),
     meterTelemetry: true,
   })
-  supervisor.start([edgeHubProcess(deployment, settings, (child) => edgeHub.attach(child))])
+  supervisor.start([edgeHubProcess(deployment, settings, options.bundles, (child) => edgeHub.attach(child))])
   return { edgeHub, listening: await first.promise }
 }
 
@@ -110,6 +113,7 @@ export async function startRuntime(parts: RuntimeParts): Promise<Runtime> {
     logFolder: join(stateFolder, 'logs'),
     watchdog,
     clock,
+    ...(parts.restartLimits === undefined ? {} : { limits: parts.restartLimits }),
     onEvent(event) {
       if (isListening) parts.onEvent(event)
       else if (event.type === 'died') first.failed(`edge hub: ${event.exit}: ${event.log.join(' | ')}`)

@@ -1,0 +1,65 @@
+import { sleep, systemClock } from '@weir/lib/clock'
+import type { RowsElsewhere } from './invariants.ts'
+import { planKills } from './kills.ts'
+import { Pipeline, processNames, windowMs } from './pipeline.ts'
+import { examine, type Findings } from './proof.ts'
+
+/** A process that was killed is back, and at work, after about two seconds: some kills meet it before, most after. */
+const pauseMsMin = 200
+const pauseMsMax = 3_000
+const crossingMs = 400
+
+export interface KillRunOptions {
+  readonly stateFolder: string
+  readonly seed: number
+  readonly killsEach: number
+  /** Default: all of processNames. */
+  readonly processes?: readonly string[] | undefined
+  /** Told of each kill. */
+  onKill?(done: number, of: number, process: string): void
+}
+
+export interface KillRun {
+  /** Kills made, by process. */
+  readonly kills: Readonly<Record<string, number>>
+  readonly findings: Findings
+  readonly elsewhere: RowsElsewhere
+  /** How processes ended, kills included: `aggregator: SIGKILL`. */
+  readonly deaths: readonly string[]
+}
+
+/** Runs the pipeline under load, kills its processes again and again, and examines what arrived. */
+export async function runKills(options: KillRunOptions): Promise<KillRun> {
+  const { stateFolder, seed, killsEach, processes = processNames, onKill } = options
+  await using pipeline = await Pipeline.start({ stateFolder, seed })
+  const plan = planKills({ processes, killsEach, seed, pauseMsMin, pauseMsMax, crossingMs })
+  for (const [done, { process, pauseMs, afterCrossingMs }] of plan.entries()) {
+    await sleep(systemClock, pauseMs)
+    if (afterCrossingMs !== undefined) await sleep(systemClock, pipeline.nextCrossingMs() + afterCrossingMs)
+    await pipeline.kill(process)
+    onKill?.(done + 1, plan.length, process)
+  }
+  await sleep(systemClock, pauseMsMax)
+  const elsewhere = await pipeline.drain()
+  return {
+    kills: Object.fromEntries(processes.map((process) => [process, killsEach])),
+    findings: examine(pipeline.arrived, elsewhere, windowMs),
+    elsewhere,
+    deaths: [...pipeline.deaths],
+  }
+}
+
+/** Where the deaths are not those that the run brought about: something died by itself. */
+export function deathProblems({ kills, deaths }: Pick<KillRun, 'kills' | 'deaths'>): string[] {
+  const wanted = new Map(Object.entries(kills).map(([process, count]) => [`${process}: SIGKILL`, count]))
+  const seen = new Map([...Map.groupBy(deaths, (death) => death)].map(([death, all]) => [death, all.length]))
+  return [...new Set([...wanted.keys(), ...seen.keys()])].flatMap((death) => {
+    const [count, killed] = [seen.get(death) ?? 0, wanted.get(death) ?? 0]
+    return count === killed ? [] : [`${death}: died so ${count} times, was killed ${killed} times`]
+  })
+}
+
+export function problemsOf(run: KillRun): string[] {
+  const { seen: _, ...byGuarantee } = run.findings
+  return [...deathProblems(run), ...Object.values(byGuarantee).flat()]
+}
