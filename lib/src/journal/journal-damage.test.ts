@@ -235,6 +235,32 @@ test('a block that the disk cannot read costs its records for now, and nothing n
   expect([...contents(open()).values()]).toEqual([...original.values(), 'new'])
 })
 
+test('a block at the end that the disk cannot read now hides its records for now, and their sequences are not given again', () => {
+  fileSystem = new MemoryFileSystem()
+  const sizes = { bytesMax: 100_000, segmentBytesMax: 20_000 }
+  const reopen = () => {
+    events = []
+    const onEvent = (event: JournalEvent) => events.push(event)
+    return openJournal({ folder, fileSystem, clock: new ManualClock(), ...sizes, fsyncIntervalMs: 1_000, onEvent })
+  }
+  const first = reopen()
+  for (let number = 1; number <= 100; number++) first.append(1, Buffer.alloc(100, number))
+  fileSystem.kill()
+  fileSystem.fault = ({ name, position, length }) => {
+    return name === 'read' && position + length > 8_192 ? { code: 'EIO' } : undefined
+  }
+  const journal = reopen()
+  const found = [...contents(journal).keys()]
+  expect(found).toEqual(Array.from({ length: 72 }, (_, index) => index + 1))
+  expect(events).toMatchObject([{ type: 'damaged', records: 0 }])
+  const next = journal.append(1, Buffer.from('new'))
+  expect(next).toBeGreaterThan(100)
+  fileSystem.fault = undefined
+  fileSystem.kill()
+  expect([...contents(reopen()).keys()]).toEqual([...Array.from({ length: 100 }, (_, index) => index + 1), next])
+  expect(events).toEqual([])
+})
+
 test('flash that fades after the journal was opened: the record is passed over, reported once, and the next ones come', () => {
   restore(files)
   const journal = open()

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.ts'
 import type { WeirError } from '../errors.ts'
+import { encodeHeader } from './format.ts'
 import { type Journal, type JournalEvent, type JournalOptions, journalEventText, openJournal } from './journal.ts'
 import { MemoryFileSystem } from './memory-file-system.ts'
 
@@ -144,6 +145,22 @@ describe('sync', () => {
     expect(journal.stats()).toMatchObject({ unsyncedMs: 0, fsyncs: synced + 1 })
     bench.clock.advance(60_000)
     expect(journal.stats().fsyncs).toBe(synced + 1)
+  })
+
+  test('on demand starts the interval anew, and with nothing new to sync touches no file', () => {
+    const bench = new Bench()
+    const journal = bench.open()
+    fill(journal, 1)
+    bench.clock.advance(3_000)
+    journal.sync()
+    fill(journal, 1)
+    bench.clock.advance(4_999)
+    expect(journal.stats().unsyncedMs).toBe(4_999)
+    bench.clock.advance(1)
+    const { fsyncs, unsyncedMs } = journal.stats()
+    expect(unsyncedMs).toBe(0)
+    journal.sync()
+    expect(journal.stats().fsyncs).toBe(fsyncs)
   })
 
   test('comes at once when more records wait for it than sequences are passed over after a power cut', () => {
@@ -399,6 +416,16 @@ describe('opening', () => {
     fill(bench.open(), 1)
     bench.fileSystem.kill()
     expect(bench.open().append(1, Buffer.from('a'))).toBe(1 + 2 ** 20 + 1)
+  })
+
+  test('never takes a new record for one that is released, even where a mark is ahead of all records found', () => {
+    const bench = new Bench()
+    const bootId = bench.fileSystem.bootId()
+    const header = { version: 1, firstSequence: 1, previousSequence: 0, releasedSequence: 5, bootId }
+    bench.fileSystem.place(`${folder}/0000000000000001.journal`, encodeHeader(header))
+    const journal = bench.open()
+    const next = journal.append(1, Buffer.from('new'))
+    expect(sequences(journal)).toEqual([next])
   })
 
   test('with smaller bounds than before keeps everything and takes records again after a release', () => {

@@ -333,6 +333,7 @@ export class Journal {
     this.#armTimer()
   }
 
+  /** Leaves out a mark that has no room, unless it frees a segment: none is ever deleted without one. */
   #mark(throughSequence: number): void {
     const active = this.#active
     const store = this.#store
@@ -343,7 +344,6 @@ export class Journal {
     else {
       const offset = active.nextSequence - active.firstSequence
       store.append(this.#scratch, encodeMark(this.#scratch, active.seed, offset, throughSequence), false)
-      store.markedSequence = throughSequence
       this.#armTimer()
     }
   }

@@ -278,6 +278,17 @@ test.each(['refuse', 'dropOldest'] as const)(
   },
 )
 
+test('with lower bounds than before nothing is moved that could not make room', () => {
+  const bench = new Bench()
+  const before = bench.open({ bytesMax: 40_000 })
+  const ids = Array.from({ length: 40 }, (_, number) => put(before, `${number}`.padEnd(182), 5))
+  bench.fileSystem.kill()
+  const queue = bench.open()
+  const written = queue.stats().writtenBytes
+  queue.done(ids[20] ?? 0)
+  expect(queue.stats().writtenBytes - written).toBeLessThanOrEqual(18 + 64)
+})
+
 test('segments that cannot be deleted fill the folder up to its bound, and nothing is lost or hangs', () => {
   const bench = new Bench()
   const queue = bench.open()

@@ -19,8 +19,6 @@ export class SegmentStore {
   bytes: number
   /** Everything up to here is done with. */
   releasedSequence: number
-  /** What the files say of it; what lies before can be deleted after the next sync. */
-  markedSequence: number
   fsyncs = 0
   writtenBytes = 0
   /** Why nothing is written any more. */
@@ -44,7 +42,6 @@ export class SegmentStore {
     this.segments = segments
     this.bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
     this.releasedSequence = releasedSequence
-    this.markedSequence = releasedSequence
     this.#report = report
   }
 
@@ -61,7 +58,6 @@ export class SegmentStore {
     this.segments.push(segment)
     this.bytes += headerBytes
     this.writtenBytes += headerBytes
-    this.markedSequence = releasedSequence
     this.#dirty = true
     this.#folderDirty = true
     return segment
@@ -182,7 +178,7 @@ export class SegmentStore {
     // What an empty one says is also said by the header of a later one.
     return this.segments
       .slice(0, -1)
-      .filter((segment) => segment.isEmpty || segment.lastSequence <= this.markedSequence)
+      .filter((segment) => segment.isEmpty || segment.lastSequence <= this.releasedSequence)
   }
 
   #remove(segment: Segment): void {

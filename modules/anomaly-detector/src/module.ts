@@ -56,7 +56,7 @@ class AnomalyDetector implements ModuleInstance<DetectorConfig> {
       return
     }
     const { telemetry } = reading
-    for (const { reason, detail } of reading.keptOut) this.#context.reject(reason, detail)
+    for (const { reason, detail, count } of reading.keptOut) this.#context.reject(reason, detail, count)
     if (telemetry.units !== undefined) this.#judge.units(telemetry, telemetry.units)
     const findings: Anomaly[] = []
     for (const { timestampMs, signals, values } of telemetry.rows) {

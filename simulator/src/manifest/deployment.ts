@@ -28,6 +28,10 @@ const agentSchema = z.looseObject({
 })
 const moduleId = /^[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}$/
 
+export function isModuleId(text: string): boolean {
+  return moduleId.test(text)
+}
+
 export type RestartPolicy = z.infer<typeof moduleSchema>['restartPolicy']
 
 /** A module as the manifest deploys it, with edgeAgent's defaults filled in. */
@@ -142,7 +146,7 @@ function deployedModule(
   place: string,
   problems: string[],
 ): DeployedModule {
-  if (!moduleId.test(name))
+  if (!isModuleId(name))
     problems.push(`${place}: no module id; allowed are letters, digits and - : . + % _ # * ? ! ( ) , = @ $ '`)
   const createOptions = readCreateOptions(module.settings as JsonObject, `${place}/settings`, problems)
   return {

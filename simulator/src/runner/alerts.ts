@@ -1,12 +1,15 @@
 import { type Alert, alertSchema } from '@weir/lib/messages'
 import type { CloudMessage } from '../cloud/cloud-message.ts'
 import { messageTypeOf, parseBody } from '../cloud/cloud-message.ts'
+import { RecentSet } from '../cloud/recent-map.ts'
 import type { AlertView } from './view.ts'
 
 /** When the registers of a signal took a value: Unix milliseconds, undefined where nobody remembers (see PlantImage.changedMs). */
 export type ChangeLookup = (deviceId: string, signal: string, value: number, timestampMs: number) => number | undefined
 
-const alertsMax = 100
+/** Alerts whose repeats are known, and whose latencies count. */
+const alertsMax = 10_000
+const latestMax = 100
 
 /** A reader stamps a row when the answer is there; the register may have changed while it was on its way. */
 const stampToleranceMs = 100
@@ -19,7 +22,7 @@ function viewOf(alert: Alert, latencyMs: number | undefined): AlertView {
 /** Alerts as they reach the hub stand-in, and how long each took from the register's change. */
 export class AlertWatch {
   readonly #changed: ChangeLookup
-  readonly #seen = new Set<string>()
+  readonly #seen = new RecentSet(alertsMax)
   /** Newest first. */
   readonly latest: AlertView[] = []
   /** Of each alert raised whose register's change is known. */
@@ -37,12 +40,14 @@ export class AlertWatch {
     if (!alert.success) return undefined
     const { alertId, state, timestamp } = alert.data
     const identity = `${alertId}|${state}|${timestamp}`
-    if (this.#seen.has(identity)) return undefined
-    this.#seen.add(identity)
+    if (!this.#seen.add(identity)) return undefined
     const view = viewOf(alert.data, this.#latencyMs(alert.data, message.enqueuedMs))
-    if (state === 'active' && view.latencyMs !== undefined) this.latenciesMs.push(view.latencyMs)
+    if (state === 'active' && view.latencyMs !== undefined) {
+      this.latenciesMs.push(view.latencyMs)
+      if (this.latenciesMs.length > alertsMax) this.latenciesMs.shift()
+    }
     this.latest.unshift(view)
-    this.latest.splice(alertsMax)
+    this.latest.splice(latestMax)
     return view
   }
 

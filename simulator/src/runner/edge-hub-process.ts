@@ -3,11 +3,12 @@ import type { Clock } from '@weir/lib/clock'
 import { WeirError } from '@weir/lib/errors'
 import { noTraffic, type Traffic } from '@weir/lib/meter'
 import type { EdgeHubCounters, FromEdgeHubControl, ToEdgeHub } from '../edge-hub-control.ts'
+import type { DeliveryFaultSettings } from '../faults/delivery-faults.ts'
 
 export type Listening = Extract<FromEdgeHubControl, { type: 'listening' }>
 
 /** Longest wait for an answer of the edge hub. */
-const answerTimeoutMs = 5000
+const answerTimeoutMs = 2000
 
 /** Sums of what the edge hub counted, over all its processes in a run. */
 export interface EdgeHubSums {
@@ -87,6 +88,11 @@ export class EdgeHubProcess {
       })
       this.#say({ type: 'counters', id })
     })
+  }
+
+  /** For the process that runs; the next one is started with its own. */
+  setDeliveryFaults(settings: DeliveryFaultSettings): void {
+    this.#say({ type: 'deliveryFaults', settings })
   }
 
   #say(message: ToEdgeHub): void {

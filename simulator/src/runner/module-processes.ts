@@ -1,7 +1,10 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { WeirError } from '@weir/lib/errors'
 import type { EdgeHubSettings } from '../edge-hub-control.ts'
+import { moduleFaultsFile } from '../faults/fault-control.ts'
+import { moduleFaultsVariable } from '../faults/module-faults.ts'
 import type { DeployedModule } from '../manifest/deployment.ts'
 import type { LoadedDeployment } from '../manifest/load.ts'
 import { fileNameOf } from '../workload/private-files.ts'
@@ -34,7 +37,10 @@ const passedOn = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']
 const compileCacheFolder = join(rootFolder, 'node_modules', '.cache', 'weir')
 
 /** Flags of every process, in images too: measured by `npm run bench -- path`. */
-export const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
+export /** Makes the process's disk and clock fail where that is ordered. */
+const preload = pathToFileURL(join(rootFolder, 'simulator', 'src', 'faults', 'preload.ts')).href
+
+const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`, '--import', preload]
 
 function baseEnvironment(): Record<string, string> {
   const passed = passedOn.flatMap((name) => {
@@ -64,21 +70,27 @@ function programArguments(module: DeployedModule, folder: string | undefined, bu
   return [...nodeFlags, existing(module.name, file, bundles)]
 }
 
-/** The environment of a module: Docker's own, edgeAgent's, then what the manifest asks for, which wins. */
-export function moduleEnvironment(module: DeployedModule, around: ModuleSurroundings): Record<string, string> {
-  const name = fileNameOf(module.name)
+/** What edgeAgent tells a module. */
+function edgeAgentEnvironment(moduleId: string, around: ModuleSurroundings): Record<string, string> {
   return {
-    ...baseEnvironment(),
     IOTEDGE_WORKLOADURI: around.workloadUri,
     IOTEDGE_DEVICEID: deviceId,
-    IOTEDGE_MODULEID: module.name,
+    IOTEDGE_MODULEID: moduleId,
     IOTEDGE_IOTHUBHOSTNAME: iotHubHostname,
     IOTEDGE_AUTHSCHEME: 'sasToken',
-    IOTEDGE_MODULEGENERATIONID: around.generationId(module.name),
+    IOTEDGE_MODULEGENERATIONID: around.generationId(moduleId),
     IOTEDGE_GATEWAYHOSTNAME:
       around.mqttPort === mqttPortDefault ? gatewayHostname : `${gatewayHostname}:${around.mqttPort}`,
     IOTEDGE_APIVERSION: '2018-06-28',
     RuntimeLogLevel: 'info',
+  }
+}
+
+/** edgeAgent's variables, then what the manifest asks for, which wins. */
+function deployedEnvironment(module: DeployedModule, around: ModuleSurroundings): Record<string, string> {
+  const name = fileNameOf(module.name)
+  return {
+    ...edgeAgentEnvironment(module.name, around),
     ...module.createOptionsEnv,
     ...module.env,
     // One host for all: folders, ports and sockets that containers would have to themselves.
@@ -86,6 +98,25 @@ export function moduleEnvironment(module: DeployedModule, around: ModuleSurround
     WEIR_METRICS_PORT: '0',
     WEIR_COMMAND_SOCKET: join(around.socketFolder, `${name}.sock`),
   }
+}
+
+/** Docker's own variables, then those of the deployment. */
+function moduleEnvironment(module: DeployedModule, around: ModuleSurroundings): Record<string, string> {
+  return {
+    ...baseEnvironment(),
+    ...deployedEnvironment(module, around),
+    [moduleFaultsVariable]: moduleFaultsFile(around.stateFolder, module.name),
+  }
+}
+
+/** What a person needs to start a module that edgeAgent would start, or one that the manifest does not name. */
+export function environmentByHand(
+  moduleId: string,
+  deployment: LoadedDeployment,
+  around: ModuleSurroundings,
+): Record<string, string> {
+  const module = deployment.modules.find(({ name }) => name === moduleId)
+  return module === undefined ? edgeAgentEnvironment(moduleId, around) : deployedEnvironment(module, around)
 }
 
 /** How each module of the deployment is run. Throws CONFIG_REFUSED where one that is to run has no program here. */
@@ -109,6 +140,7 @@ export function edgeHubProcess(
   deployment: LoadedDeployment,
   settings: () => EdgeHubSettings,
   bundles: boolean,
+  stateFolder: string,
   onSpawn: NonNullable<ModuleProcess['onSpawn']>,
 ): ModuleProcess {
   return {
@@ -118,6 +150,7 @@ export function edgeHubProcess(
       ...baseEnvironment(),
       ...deployment.systemModules[edgeHubName]?.env,
       WEIR_EDGE_HUB: JSON.stringify(settings()),
+      [moduleFaultsVariable]: moduleFaultsFile(stateFolder, edgeHubName),
     }),
     restartPolicy: deployment.systemModules[edgeHubName]?.restartPolicy ?? 'always',
     startupOrder: 0,

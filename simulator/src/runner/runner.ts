@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { writeFileAtomic } from '@weir/lib/atomic-file'
 import { type Clock, sleep, systemClock } from '@weir/lib/clock'
+import { errorText } from '@weir/lib/errors'
 import { type Baseline, noBaseline, settle, sourcesOf, takeBaseline } from './accounting.ts'
 import { aggregatorName, desiredOf, detectorName, readerName } from './demo.ts'
 import { Observer } from './observer.ts'
@@ -102,9 +103,12 @@ async function production({ plant, production }: Preparation): Promise<ReceiptVi
 function onceProduction(preparation: Preparation, observer: Observer): () => Promise<void> {
   let computed: Promise<void> | undefined
   return () => {
-    computed ??= production(preparation).then((receipt) => {
-      observer.production = receipt
-    })
+    computed ??= production(preparation).then(
+      (receipt) => {
+        observer.production = receipt
+      },
+      (error: unknown) => observer.notice(`the production figures cannot be computed: ${errorText(error)}`),
+    )
     return computed
   }
 }

@@ -1,3 +1,4 @@
+import process from 'node:process'
 import type { WriteStream } from 'node:tty'
 import type { ViewSize } from './view.ts'
 
@@ -15,6 +16,7 @@ export class Screen {
   constructor(out: WriteStream) {
     this.#out = out
     out.write(hideCursor)
+    process.once('exit', () => this.close())
     // What was drawn for another width may have been wrapped: begin on a clear page.
     out.on('resize', () => {
       this.#height = 0

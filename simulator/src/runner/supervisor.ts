@@ -57,6 +57,8 @@ export interface SupervisorOptions {
   readonly watchdog: Watchdog
   readonly clock: Clock
   readonly limits?: RestartLimits
+  /** Asked once when a process ends: whether that was ordered, and is no fault of the run. Default: it is not. */
+  isOrderedEnd?(module: string): boolean
   onEvent(event: SupervisorEvent): void
 }
 
@@ -72,6 +74,8 @@ interface Managed {
   restarts: number
   restartTimer: Timer | undefined
   stopping: boolean
+  /** Started again as soon as it has ended, whatever its policy. */
+  restartsAtOnce: boolean
   lastExit: string | undefined
   rssBytes: number
   rssBytesMax: number
@@ -114,6 +118,7 @@ export class Supervisor {
         restarts: 0,
         restartTimer: undefined,
         stopping: false,
+        restartsAtOnce: false,
         lastExit: undefined,
         rssBytes: 0,
         rssBytesMax: 0,
@@ -136,6 +141,31 @@ export class Supervisor {
       cpuS: managed.cpuSBefore + managed.cpuS,
       lastExit: managed.lastExit,
     }))
+  }
+
+  names(): string[] {
+    return [...this.#modules.keys()]
+  }
+
+  /** Signals a module's process group. @returns false where it does not run. */
+  signal(name: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): boolean {
+    const child = this.#modules.get(name)?.child
+    signalGroup(child, signal)
+    return child !== undefined
+  }
+
+  /** Ends a module as `stop` does and starts it again at once. @returns false where it does not run. */
+  restart(name: string, graceMs: number): boolean {
+    const managed = this.#modules.get(name)
+    if (managed?.child === undefined || managed.stopping) return false
+    const { child } = managed
+    managed.restartsAtOnce = true
+    signalGroup(child, 'SIGTERM')
+    // One that is frozen takes no signal but this.
+    signalGroup(child, 'SIGCONT')
+    const kill = this.#options.clock.setTimer(() => signalGroup(child, 'SIGKILL'), graceMs)
+    void managed.exited.then(() => kill.cancel())
+    return true
   }
 
   /** Ends the named modules: SIGTERM, and SIGKILL for those still there after `graceMs`. Their states stay as they were. */
@@ -213,7 +243,13 @@ export class Supervisor {
     managed.cpuSBefore += managed.cpuS
     managed.cpuS = 0
     if (managed.stopping) return
-    managed.lastExit = exit
+    if (managed.restartsAtOnce) {
+      managed.restartsAtOnce = false
+      managed.restarts++
+      this.#spawn(managed)
+      return
+    }
+    if (this.#options.isOrderedEnd?.(module.name) !== true) managed.lastExit = exit
     const ranMs = this.#options.clock.monotonicMs() - managed.startedMs
     const next = afterExit(
       { policy: module.restartPolicy, exitCode, ranMs, restartCount: managed.restartCount },
