@@ -15,6 +15,7 @@ import { nodeFlags } from '@weir/simulator/runner/module-processes'
 import { sampleResources } from '@weir/simulator/runner/resources'
 
 const dist = join(import.meta.dirname, '../dist')
+export const edgeHubBundle = join(dist, 'edge-hub/main.mjs')
 export const edgeHubName = 'edge-hub'
 /** The process of the bench itself, which holds the hub stand-in. */
 export const cloudName = 'cloud'
@@ -38,8 +39,8 @@ export interface BenchDeviceOptions {
   readonly modules?: Readonly<Record<string, BenchModule>>
   /** Modules that the bench plays itself. */
   readonly played?: readonly string[]
-  /** Called before the edge hub starts, with the folder of its store. */
-  prepare?(stateFolder: string): Promise<void>
+  /** Called before the edge hub starts. */
+  prepare?(device: TestDevice): void
 }
 
 /** Flags for every process beside those that modules run with, e.g. `--cpu-prof`: `npm run bench -- --node-flags="…"`. */
@@ -67,7 +68,7 @@ export class BenchDevice {
     const bench = new BenchDevice(device)
     try {
       for (const [name, { desired }] of Object.entries(modules)) bench.cloud.patchDesired(name, desired)
-      await prepare?.(device.settings.stateFolder)
+      prepare?.(device)
       await bench.#startEdgeHub()
       for (const [name, { folder }] of Object.entries(modules)) bench.#startModule(name, folder)
       await Promise.all(names.map((name) => bench.#running(name)))
@@ -130,7 +131,7 @@ export class BenchDevice {
   }
 
   async #startEdgeHub(): Promise<void> {
-    const hub = this.#spawn(edgeHubName, join(dist, 'edge-hub/main.mjs'), {
+    const hub = this.#spawn(edgeHubName, edgeHubBundle, {
       WEIR_EDGE_HUB: JSON.stringify(this.device.settings),
     })
     const [message] = (await once(hub, 'message')) as [FromEdgeHubControl]
@@ -155,7 +156,7 @@ export class BenchDevice {
   #spawn(name: string, file: string, environment: Record<string, string>): ChildProcess {
     // What the processes log goes where it does not mix with the figures.
     const child = spawn(process.execPath, [...nodeFlags, ...extraNodeFlags, file], {
-      env: { ...process.env, RuntimeLogLevel: 'warning', ...environment },
+      env: { PATH: process.env['PATH'], RuntimeLogLevel: 'warning', ...environment },
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     this.#processes.set(name, child)
@@ -181,13 +182,6 @@ async function stopProcess(child: ChildProcess): Promise<void> {
   clearTimeout(kill)
 }
 
-/** Settings and figures are shown in whole numbers, or with so many decimals. */
 export function rounded(value: number, decimals = 0): number {
   return Number(value.toFixed(decimals))
-}
-
-/** Nearest-rank quantile; NaN where there is nothing. */
-export function quantile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((one, other) => one - other)
-  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN
 }

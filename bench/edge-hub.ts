@@ -10,8 +10,9 @@ import { RawClient } from '@weir/simulator/edge-hub/raw-client'
 import { MessageStore } from '@weir/simulator/edge-hub/store'
 import { deviceId, routes, TestDevice, until, userName } from '@weir/simulator/edge-hub/testing'
 import type { FromEdgeHubControl } from '@weir/simulator/edge-hub-control'
+import { nodeFlags } from '@weir/simulator/runner/module-processes'
 
-const sources = join(import.meta.dirname, '../simulator/src/edge-hub/main.ts')
+const bundled = join(import.meta.dirname, '../dist/edge-hub/main.mjs')
 const producers = ['reader-1', 'reader-2']
 const consumers = ['sink-1', 'sink-2', 'sink-3', 'sink-4']
 /** Messages that a producer leaves unacknowledged at most. */
@@ -45,8 +46,8 @@ interface Hub {
   readonly port: number
 }
 
-/** @param main The edge hub's program: its source, or a bundle of it. */
-export async function benchEdgeHub(messages = 20_000, main = sources): Promise<EdgeHubBench> {
+/** @param main The edge hub's program: its bundle, or its source. */
+export async function benchEdgeHub(messages = 20_000, main = bundled): Promise<EdgeHubBench> {
   const toConsumers = consumers.map((module, index) => [
     module,
     `FROM /messages/modules/* WHERE to = '${index}' INTO BrokeredEndpoint("/modules/${module}/inputs/in")`,
@@ -85,7 +86,7 @@ export async function benchEdgeHub(messages = 20_000, main = sources): Promise<E
 }
 
 /** Fills the store with messages of low priority, then drains it to the cloud and sends alerts meanwhile. */
-export async function benchDrain(messages = 1_000_000, main = sources): Promise<DrainBench> {
+export async function benchDrain(messages = 1_000_000, main = bundled): Promise<DrainBench> {
   const device = await TestDevice.start(
     ['reader-1', 'forwarder'],
     routes({
@@ -155,7 +156,7 @@ async function fill(device: TestDevice, messages: number): Promise<void> {
 
 async function startHub(device: TestDevice, main: string): Promise<Hub> {
   const child = fork(main, [], {
-    execArgv: main.endsWith('.ts') ? ['--import', 'tsx'] : [],
+    execArgv: nodeFlags,
     env: { ...process.env, RuntimeLogLevel: 'error', WEIR_EDGE_HUB: JSON.stringify(device.settings) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })

@@ -1,35 +1,61 @@
 /**
  * `npm run bench [-- NAME …] [--out FILE.json]`: measures on bundles and prints each figure beside its settings.
  * Without names every bench runs. Figures are JSON on request; nothing here is a test and nothing fails by being slow.
+ *   --messages N        messages that the drain bench queues
+ *   --seconds N         how long the path bench publishes
+ *   --node-flags FLAGS  further flags of Node for the processes that path, latency and drain start, e.g. "--cpu-prof"
  */
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { bundleAll } from '../scripts/bundle.ts'
 import { benchAggregatorCore } from './aggregator.ts'
+import { benchDrain } from './drain.ts'
+import { edgeHubBundle, extraNodeFlags } from './edge-device.ts'
 import { benchEdgeHub } from './edge-hub.ts'
 import { benchJournal } from './journal.ts'
 import { benchLatency } from './latency.ts'
 import { benchPath } from './path.ts'
 
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    out: { type: 'string' },
+    messages: { type: 'string' },
+    seconds: { type: 'string' },
+    'node-flags': { type: 'string' },
+  },
+})
+
+function fail(problem: string): never {
+  process.stderr.write(`bench: ${problem}\n`)
+  process.exit(2)
+}
+
+function count(name: 'messages' | 'seconds'): number | undefined {
+  const text = values[name]
+  if (text === undefined || /^[1-9]\d{0,7}$/.test(text)) return text === undefined ? undefined : Number(text)
+  return fail(`--${name} ${text}: expected a whole number from 1`)
+}
+
+const messages = count('messages')
+const seconds = count('seconds')
 const benches: Readonly<Record<string, () => Promise<object>>> = {
   aggregator: benchAggregatorCore,
   journal: benchJournal,
-  'edge-hub': benchEdgeHub,
-  path: benchPath,
+  'edge-hub': () => benchEdgeHub(undefined, edgeHubBundle),
+  path: () => benchPath(seconds),
   latency: benchLatency,
+  drain: () => benchDrain(messages),
 }
 
 /** Benches that start processes; they run the bundles, as images do. */
-const onBundles = new Set(['edge-hub', 'path', 'latency'])
+const onBundles = new Set(['edge-hub', 'path', 'latency', 'drain'])
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' } } })
 const names = positionals.length > 0 ? positionals : Object.keys(benches)
 const unknown = names.filter((name) => benches[name] === undefined)
-if (unknown.length > 0) {
-  process.stderr.write(`bench: ${unknown.join(', ')}: unknown; the benches are ${Object.keys(benches).join(', ')}\n`)
-  process.exit(2)
-}
+if (unknown.length > 0) fail(`${unknown.join(', ')}: unknown; the benches are ${Object.keys(benches).join(', ')}`)
+extraNodeFlags.push(...(values['node-flags'] ?? '').split(' ').filter((flag) => flag !== ''))
 
 const machine = { cores: cpus().length, cpu: cpus()[0]?.model ?? 'unknown', node: process.version }
 const results: Record<string, object> = { machine }

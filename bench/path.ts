@@ -19,11 +19,6 @@ const lateArrivalMs = 1_000
 const pollMs = 200
 const settleTimeoutMs = 60_000
 
-export interface PathSettings {
-  /** How long the generator publishes. */
-  readonly seconds?: number
-}
-
 interface ProcessFigures {
   readonly cpuSPerMillionValues: number
   readonly rssMbMax: number
@@ -47,7 +42,8 @@ export interface PathBench {
   readonly processes: Readonly<Record<string, ProcessFigures>>
 }
 
-export async function benchPath({ seconds = 15 }: PathSettings = {}): Promise<PathBench> {
+/** @param seconds How long the generator publishes. */
+export async function benchPath(seconds = 15): Promise<PathBench> {
   await bundle('bench/generator.ts', join('dist', generatorBundle, 'main.mjs'))
   const device = await startDevice()
   try {

@@ -158,6 +158,7 @@ export class ModuleHost<Config> implements ModuleHandle {
       log: this.#log,
       metrics: this.#metrics,
       stateFolder: this.#parts.settings.stateFolder,
+      fsyncIntervalMs: this.#parts.settings.fsyncIntervalMs,
       publish: (message) => this.#outbox.publish(message),
       queued: () => this.#outbox.messages,
       reject,

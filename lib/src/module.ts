@@ -32,6 +32,8 @@ export interface ModuleContext {
   readonly metrics: Metrics
   /** Exists, is writable and survives restarts. */
   readonly stateFolder: string
+  /** How long what is written may wait for the disk: what a power cut can cost. Holds for the host's queue too. */
+  readonly fsyncIntervalMs: number
   /** Queues a message for the hub; what is queued is sent until the hub has it, or counted as given up. Never throws. */
   publish(message: Outgoing): void
   /** Messages queued and not yet taken by the hub. */

@@ -5,6 +5,7 @@ import { ManualClock } from './clock.ts'
 import type { Command } from './command.ts'
 import type { WeirError } from './errors.ts'
 import { type JsonObject, type JsonValue, mergePatch } from './json.ts'
+import { fsyncIntervalMs } from './limits.ts'
 import { createLog } from './log-stdout.ts'
 import { MemoryMetrics } from './metrics-memory.ts'
 import type { ModuleContext, Outgoing } from './module.ts'
@@ -50,6 +51,7 @@ export function testContext(options: TestContextOptions = {}): TestContext {
     log: createLog('info', clock, (line) => logLines.push(line.trimEnd())),
     metrics: new MemoryMetrics(),
     stateFolder: options.stateFolder ?? temporaryFolder(),
+    fsyncIntervalMs,
     published,
     queuedMessages: 0,
     rejected,

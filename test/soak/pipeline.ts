@@ -43,6 +43,8 @@ export const windowMs = 2_000
 const lateArrivalMs = 10_000
 const togglePeriodMs = 8_000
 const drainTimeoutMs = 90_000
+/** So many processes that end by themselves are enough to give the run up. */
+const ownDeathsMax = 5
 const pollMs = 100
 
 /** Short windows, fast polls; and what the edge hub acknowledges to the reader goes upstream beside all else. */
@@ -226,6 +228,8 @@ export class Pipeline implements AsyncDisposable {
         return false
       })
       if (holds) return
+      const ownDeaths = this.deaths.filter((death) => !death.endsWith(': SIGKILL'))
+      if (ownDeaths.length >= ownDeathsMax) throw new Error(`processes end by themselves: ${ownDeaths.join(', ')}`)
       if (clock.monotonicMs() > endMs) throw new Error(`waited ${drainTimeoutMs} ms for ${what}${problem}`)
       await sleep(clock, pollMs)
     }

@@ -338,7 +338,8 @@ export class Journal {
     const active = this.#active
     const store = this.#store
     const fits = active.bytes + markBytes <= this.#segmentBytesMax
-    const frees = store.segments.some((one) => (one !== active || !fits) && one.lastSequence <= throughSequence)
+    const oldest = store.segments.find((one) => one !== active || !fits)
+    const frees = oldest !== undefined && oldest.lastSequence <= throughSequence
     if (store.bytes + (fits ? markBytes : headerBytes) > this.#options.bytesMax && !frees) return
     if (!fits) this.#beginNext(throughSequence)
     else {

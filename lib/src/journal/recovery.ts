@@ -15,7 +15,7 @@ import {
   segmentName,
   segmentNameSequence,
 } from './format.ts'
-import { readBytes, Segment } from './segment.ts'
+import { readTolerant, Segment } from './segment.ts'
 
 /**
  * Sequences passed over when records may have been lost unseen. After a power cut nobody knows how many of the records
@@ -24,7 +24,6 @@ import { readBytes, Segment } from './segment.ts'
  */
 export const sequenceSkip = 2 ** 20
 
-const readableBlockBytes = 4096
 const unknownBootId = '0'.repeat(32)
 
 export interface Recovered {
@@ -76,7 +75,7 @@ function refuseNewer(fileSystem: FileSystem, folder: string, firstSequences: rea
     const path = join(folder, segmentName(firstSequence))
     const descriptor = fileSystem.open(path, 'read')
     try {
-      const version = decodeHeader(readTolerant(fileSystem, descriptor, headerBytes).bytes)?.version
+      const version = decodeHeader(readTolerant(fileSystem, descriptor, 0, headerBytes, () => true))?.version
       if (version === undefined || version === formatVersion) continue
       const text = `journal ${folder}: format version ${version} of ${segmentName(firstSequence)} is newer than ${formatVersion}`
       throw new WeirError('STATE_NEWER', `${text}; upgrade, or move the folder away`)
@@ -110,7 +109,11 @@ function scanFile(
   last: boolean,
   events: JournalEvent[],
 ): Found | undefined {
-  const { bytes, unreadable } = readTolerant(fileSystem, descriptor, fileSystem.size(descriptor))
+  let unreadable = false
+  const bytes = readTolerant(fileSystem, descriptor, 0, fileSystem.size(descriptor), () => {
+    unreadable = true
+    return true
+  })
   segment.bytes = bytes.length
   const decoded = decodeHeader(bytes)
   const header = decoded?.firstSequence === segment.firstSequence ? decoded : undefined
@@ -174,28 +177,4 @@ function sequenceBefore(firstSequence: number, lastSequence: number): number {
 function isResumable(last: Found | undefined, lastSequence: number, bootId: string): boolean {
   if (last?.header === undefined || last.header.bootId !== bootId || bootId === unknownBootId) return false
   return !last.cut && last.segment.damages.length === 0 && last.segment.nextSequence === lastSequence + 1
-}
-
-/** Reads a file from its start; blocks that the disk cannot give are zeros. */
-function readTolerant(
-  fileSystem: FileSystem,
-  descriptor: number,
-  length: number,
-): { bytes: Buffer; unreadable: boolean } {
-  try {
-    return { bytes: readBytes(fileSystem, descriptor, 0, length), unreadable: false }
-  } catch {
-    const bytes = Buffer.alloc(length)
-    for (let position = 0; position < length; position += readableBlockBytes) {
-      try {
-        readBytes(fileSystem, descriptor, position, Math.min(readableBlockBytes, length - position)).copy(
-          bytes,
-          position,
-        )
-      } catch {
-        // Zeros are never a record, so the scan reports the block as damaged.
-      }
-    }
-    return { bytes, unreadable: true }
-  }
 }

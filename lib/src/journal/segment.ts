@@ -21,6 +21,7 @@ const indexBytes = 4096
 /** Read in one piece: what a single record away from an index entry needs, and what a long read asks for at once. */
 const readBytesMin = 2 * indexBytes
 const readBytesMax = 2 ** 20
+const diskBlockBytes = 4096
 
 export interface JournalRecord {
   readonly sequence: number
@@ -118,7 +119,8 @@ export class Segment {
    * Adds records from `fromSequence` on to `records` until the limits or the end of the segment are reached.
    *
    * Every checksum is checked again: flash fades. What no longer fits is passed over, and given to `onDamage` the first
-   * time it is met. Returns false once the limits are reached. Throws the system's error when the file cannot be read.
+   * time it is met. Returns false once the limits are reached. Throws the system's error when the file cannot be read where
+   * it could be when it was opened.
    */
   read(
     fileSystem: FileSystem,
@@ -132,7 +134,9 @@ export class Segment {
     if (entry < 0) return true
     const aheadBytes =
       limits.recordsMax === 1 ? readBytesMin : Math.min(Math.max(limits.bytesMax, readBytesMin), readBytesMax)
-    const window = new Window(fileSystem, descriptor, this.bytes, aheadBytes)
+    const load = (position: number, length: number) =>
+      readTolerant(fileSystem, descriptor, position, length, (failed) => this.#isDamaged(failed))
+    const window = new Window(load, this.bytes, aheadBytes)
     let payloadBytes = records.reduce((sum, record) => sum + record.payload.length, 0)
     let position = this.#indexPositions[entry] ?? 0
     let expectedOffset = (this.#indexSequences[entry] ?? 0) - this.firstSequence
@@ -157,6 +161,13 @@ export class Segment {
       position += end - at
     }
     return true
+  }
+
+  #isDamaged(position: number): boolean {
+    for (const damage of this.#damages.values()) {
+      if (position >= damage.position && position < damage.position + damage.bytes) return true
+    }
+    return false
   }
 
   #meetDamage(window: Window, position: number, expectedOffset: number, onDamage: (damage: Damage) => void): Damage {
@@ -191,14 +202,12 @@ export class Segment {
 class Window {
   bytes: Buffer = Buffer.alloc(0)
   #start = 0
-  readonly #fileSystem: FileSystem
-  readonly #descriptor: number
+  readonly #load: (position: number, length: number) => Buffer
   readonly #fileBytes: number
   readonly #aheadBytes: number
 
-  constructor(fileSystem: FileSystem, descriptor: number, fileBytes: number, aheadBytes: number) {
-    this.#fileSystem = fileSystem
-    this.#descriptor = descriptor
+  constructor(load: (position: number, length: number) => Buffer, fileBytes: number, aheadBytes: number) {
+    this.#load = load
     this.#fileBytes = fileBytes
     this.#aheadBytes = aheadBytes
   }
@@ -207,7 +216,7 @@ class Window {
   reach(position: number, length: number): number {
     if (position < this.#start || position + length > this.#start + this.bytes.length) {
       const bytes = Math.min(Math.max(length, this.#aheadBytes), this.#fileBytes - position)
-      this.bytes = readBytes(this.#fileSystem, this.#descriptor, position, bytes)
+      this.bytes = this.#load(position, bytes)
       this.#start = position
     }
     return position + length <= this.#start + this.bytes.length ? position - this.#start : -1
@@ -220,8 +229,36 @@ class Window {
   }
 }
 
-/** Reads up to `length` bytes into a new buffer; fewer where the file ends. */
-export function readBytes(fileSystem: FileSystem, descriptor: number, position: number, length: number): Buffer {
+/**
+ * Reads up to `length` bytes into a new buffer; fewer where the file ends. A block that the disk cannot read is zeros, which
+ * are never a record, if `mayFail` says so of a position in it; otherwise the system's error is thrown.
+ */
+export function readTolerant(
+  fileSystem: FileSystem,
+  descriptor: number,
+  position: number,
+  length: number,
+  mayFail: (position: number) => boolean,
+): Buffer {
+  try {
+    return readBytes(fileSystem, descriptor, position, length)
+  } catch (error) {
+    const bytes = Buffer.alloc(length)
+    const end = position + length
+    for (let at = position; at < end; ) {
+      const next = Math.min(end, (Math.floor(at / diskBlockBytes) + 1) * diskBlockBytes)
+      try {
+        readBytes(fileSystem, descriptor, at, next - at).copy(bytes, at - position)
+      } catch {
+        if (!mayFail(at)) throw error
+      }
+      at = next
+    }
+    return bytes
+  }
+}
+
+function readBytes(fileSystem: FileSystem, descriptor: number, position: number, length: number): Buffer {
   const bytes = Buffer.allocUnsafe(length)
   let done = 0
   while (done < length) {

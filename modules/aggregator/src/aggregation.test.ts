@@ -137,8 +137,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** Plays steps, saving and restoring after every `restartEvery` of them; `check` sees the state after each step. */
 function play(steps: readonly Step[], restartEvery: number, check: (aggregation: Aggregation, sent: number) => void) {
-  let config = configs.short
-  let aggregation = new Aggregation(config)
+  let aggregation = new Aggregation(configs.short)
   let processingMs = 0
   let sent = 0
   let last: Arrival | undefined
@@ -154,8 +153,7 @@ function play(steps: readonly Step[], restartEvery: number, check: (aggregation:
       processingMs += each.seconds * 1_000
       carryOut(aggregation.tick(at(processingMs)))
     } else if (each.kind === 'configure') {
-      config = configs[each.name]
-      aggregation.configure(config)
+      aggregation.configure(configs[each.name])
     } else {
       const rows = (each.kind === 'message' ? each.rows : []).map(({ secondsBack, values }) =>
         row(noonMs + processingMs - secondsBack * 1_000, values),
@@ -164,8 +162,7 @@ function play(steps: readonly Step[], restartEvery: number, check: (aggregation:
       if (last !== undefined) carryOut(aggregation.telemetry(last, at(processingMs)))
     }
     if ((place + 1) % restartEvery === 0) {
-      const saved = savedAggregationSchema.parse(JSON.parse(JSON.stringify(aggregation.save())))
-      aggregation = new Aggregation(config, saved)
+      aggregation = Aggregation.restore(savedAggregationSchema.parse(JSON.parse(JSON.stringify(aggregation.save()))))
     }
     check(aggregation, sent)
   })

@@ -2,7 +2,7 @@ import type { Receipt } from '@weir/lib/messages'
 import type { DecodedTelemetry } from '@weir/lib/telemetry'
 import { z } from 'zod'
 import { Batch, type DecidedMessage, savedBatchSchema } from './batch.ts'
-import type { AggregatorConfig } from './config.ts'
+import { Delivery, type NumberedMessage, savedDeliverySchema } from './delivery.ts'
 import {
   type ArrivalBytes,
   outgoingBytes,
@@ -12,7 +12,7 @@ import {
   savedReceiptSchema,
 } from './receipt.ts'
 import { RecentMessages, savedRecentSchema } from './recent.ts'
-import { savedWindowsSchema } from './saved.ts'
+import { type AggregationConfig, savedConfigSchema, savedWindowsSchema } from './saved.ts'
 import { windowLabel } from './window.ts'
 import { type ClosedWindow, type Moment, type Refusal, WindowCore } from './window-core.ts'
 
@@ -37,6 +37,7 @@ export interface Decision {
 }
 
 export const savedAggregationSchema = z.strictObject({
+  config: savedConfigSchema,
   /** Processing time of the last input. */
   processingMs: z.number(),
   windows: savedWindowsSchema,
@@ -44,7 +45,7 @@ export const savedAggregationSchema = z.strictObject({
   recent: savedRecentSchema,
   receipt: savedReceiptSchema,
   repeats: z.strictObject({ messages: z.int().min(0), rows: z.int().min(0) }),
-  messagesDecided: z.int().min(0),
+  delivery: savedDeliverySchema,
 })
 export type SavedAggregation = z.infer<typeof savedAggregationSchema>
 
@@ -53,26 +54,35 @@ export type SavedAggregation = z.infer<typeof savedAggregationSchema>
  * the same order decide the same messages with the same ids, whether or not `save` and `restore` came in between.
  */
 export class Aggregation {
-  #config: AggregatorConfig
+  #config: AggregationConfig
   readonly core: WindowCore
   readonly #batch: Batch
   readonly #recent: RecentMessages
   readonly #receipt: ReceiptLedger
+  readonly #delivery: Delivery
   /** Messages, and their rows, that came again. */
   readonly repeats = { messages: 0, rows: 0 }
-  messagesDecided = 0
   #processingMs = 0
 
-  constructor(config: AggregatorConfig, saved?: SavedAggregation) {
+  /** @param saved Was saved under `config`. */
+  constructor(config: AggregationConfig, saved?: SavedAggregation) {
     this.#config = config
     this.core = saved === undefined ? new WindowCore(config) : WindowCore.restore(config, saved.windows)
     this.#batch = saved === undefined ? new Batch(config.batch) : Batch.restore(config.batch, saved.batch)
     this.#recent = new RecentMessages(saved?.recent)
     this.#receipt = new ReceiptLedger(saved?.receipt)
+    this.#delivery = new Delivery(saved?.delivery)
     if (saved === undefined) return
     Object.assign(this.repeats, saved.repeats)
-    this.messagesDecided = saved.messagesDecided
     this.#processingMs = saved.processingMs
+  }
+
+  static restore(saved: SavedAggregation): Aggregation {
+    return new Aggregation(saved.config, saved)
+  }
+
+  get config(): AggregationConfig {
+    return this.#config
   }
 
   /** Processing time of the last input. */
@@ -92,6 +102,20 @@ export class Aggregation {
 
   get receipt(): ReceiptLedger {
     return this.#receipt
+  }
+
+  get messagesDecided(): number {
+    return this.#delivery.decided
+  }
+
+  /** Messages decided of which `delivered` has not been called yet, oldest first. */
+  get undelivered(): readonly NumberedMessage[] {
+    return this.#delivery.undelivered
+  }
+
+  /** Rows in the last `queued` messages decided. */
+  rowsUnsent(queued: number): number {
+    return this.#delivery.rowsUnsent(queued)
   }
 
   /** What was taken, sent and saved in the day at hand. */
@@ -116,6 +140,13 @@ export class Aggregation {
     return { messages: this.#decide(closed), refusals, duplicate: false }
   }
 
+  /** true: `tick` would do something. Otherwise it changes nothing, and need not be called. */
+  isDue(now: Moment): boolean {
+    const { dueMs } = this
+    if (dueMs !== undefined && now.processingMs >= dueMs) return true
+    return this.#receipt.isDue(now.processingMs, now.wallMs) || this.core.isDue(now)
+  }
+
   /** Lets time pass: idle devices close windows, waiting records leave, a day ends. To be called every second or so. */
   tick(now: Moment): Decision {
     this.#processingMs = now.processingMs
@@ -129,21 +160,27 @@ export class Aggregation {
   }
 
   /** Windows that are open are finished under the old configuration. */
-  configure(config: AggregatorConfig): void {
+  configure(config: AggregationConfig): void {
     this.#config = config
     this.core.configure(config)
     this.#batch.configure(config.batch)
   }
 
+  /** The host's queue keeps every message up to number `through`, and holds `queued` that the hub has not taken. */
+  delivered(through: number, queued: number): void {
+    this.#delivery.delivered(through, queued)
+  }
+
   save(): SavedAggregation {
     return {
+      config: this.#config,
       processingMs: this.#processingMs,
       windows: this.core.save(),
       batch: this.#batch.save(),
       recent: this.#recent.save(),
       receipt: this.#receipt.save(),
       repeats: { ...this.repeats },
-      messagesDecided: this.messagesDecided,
+      delivery: this.#delivery.save(),
     }
   }
 
@@ -157,7 +194,7 @@ export class Aggregation {
   }
 
   #sent(message: DecidedMessage): DecidedMessage {
-    this.messagesDecided += 1
+    this.#delivery.decide(message)
     this.#receipt.sent(outgoingBytes(message.outgoing, this.#config.properties), message.records)
     return message
   }

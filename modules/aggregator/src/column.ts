@@ -167,6 +167,7 @@ function writeBooleans(
 function readBooleans(reader: ByteReader, count: number, take: (place: number, value: boolean) => void): void {
   for (let first = 0; first < count; first += 8) {
     const bits = reader.byte()
-    for (let place = first; place < Math.min(first + 8, count); place++) take(place, ((bits >> (place - first)) & 1) === 1)
+    for (let place = first; place < Math.min(first + 8, count); place++)
+      take(place, ((bits >> (place - first)) & 1) === 1)
   }
 }

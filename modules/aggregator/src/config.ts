@@ -8,6 +8,8 @@ import { z } from 'zod'
 export const windowLengthMsMax = 86_400_000
 export const lateArrivalMsMax = 86_400_000
 
+const mebibyte = 2 ** 20
+
 const id = z.string().regex(idPattern, 'must match ^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$')
 
 const window = z.strictObject({
@@ -83,6 +85,15 @@ const schema = z.strictObject({
     })
     .prefault({})
     .meta({ description: 'How records share messages.' }),
+  journalBytesMax: z
+    .int()
+    .min(8 * mebibyte)
+    .max(1024 * mebibyte)
+    .default(32 * mebibyte)
+    .meta({
+      description:
+        'Most bytes of the journal in the state folder. It is emptied long before; only where no snapshot can be written does it fill up, and then no message is taken.',
+    }),
   properties: z
     .record(id, z.string().max(256))
     .default({})

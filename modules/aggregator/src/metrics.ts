@@ -1,5 +1,7 @@
 import type { Metrics } from '@weir/lib/metrics'
-import type { Aggregation } from './aggregation.ts'
+import type { DurableAggregation } from './durable.ts'
+
+type Aggregation = DurableAggregation['aggregation']
 
 /** What is counted, by metric and label. Sums over restarts; the metrics count from the start of the process. */
 function sumsOf({ core, receipt }: Aggregation): Map<string, number> {
@@ -29,7 +31,7 @@ export class AggregatorMetrics {
   readonly #gauges
   #before: Map<string, number>
 
-  constructor(metrics: Metrics, aggregation: Aggregation) {
+  constructor(metrics: Metrics, { aggregation }: DurableAggregation) {
     this.#counters = new Map([
       ['rows', metrics.counter('aggregator_rows_total', 'Rows taken, and of them late, bad and refused', ['what'])],
       ['values', metrics.counter('aggregator_values_total', 'Values taken, and of them bad and refused', ['what'])],
@@ -48,11 +50,16 @@ export class AggregatorMetrics {
       devices: metrics.gauge('aggregator_devices', 'Devices known'),
       windows: metrics.gauge('aggregator_open_windows', 'Windows that take rows'),
       rows: metrics.gauge('aggregator_open_rows', 'Rows in open windows'),
+      journal: metrics.gauge('aggregator_journal_bytes', 'Bytes of the journal'),
+      unsynced: metrics.gauge(
+        'aggregator_journal_unsynced_seconds',
+        'Age of the oldest input that is not on the disk yet: what a power cut would cost now',
+      ),
     }
     this.#before = sumsOf(aggregation)
   }
 
-  update(aggregation: Aggregation): void {
+  update({ aggregation, journalBytes, unsyncedMs }: DurableAggregation): void {
     const { core } = aggregation
     const sums = sumsOf(aggregation)
     for (const [name, sum] of sums) {
@@ -63,5 +70,7 @@ export class AggregatorMetrics {
     this.#gauges.devices.set(core.devices)
     this.#gauges.windows.set(core.windowsOpen)
     this.#gauges.rows.set(core.rows.open)
+    this.#gauges.journal.set(journalBytes)
+    this.#gauges.unsynced.set(unsyncedMs / 1_000)
   }
 }

@@ -1,60 +1,48 @@
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { writeState } from '@weir/lib/atomic-file'
 import type { Timer } from '@weir/lib/clock'
 import { command } from '@weir/lib/command'
-import { errorText } from '@weir/lib/errors'
+import { errorText, WeirError } from '@weir/lib/errors'
 import type { InputMessage } from '@weir/lib/hub'
+import { nodeFileSystem } from '@weir/lib/journal/file-system'
 import { type JsonObject, toJson } from '@weir/lib/json'
 import { captureSchema } from '@weir/lib/messages'
 import type { ModuleContext, ModuleDeclaration, ModuleInstance } from '@weir/lib/module'
-import { loadState } from '@weir/lib/state'
 import { z } from 'zod'
-import { Aggregation, type Decision, savedAggregationSchema } from './aggregation.ts'
+import type { Decision } from './aggregation.ts'
 import { readArrival } from './arrival.ts'
-import type { DecidedMessage } from './batch.ts'
 import { type AggregatorConfig, aggregatorConfig } from './config.ts'
+import type { NumberedMessage } from './delivery.ts'
+import { type DurableAggregation, type DurableParts, openAggregation } from './durable.ts'
 import { AggregatorMetrics } from './metrics.ts'
-import { restoreUnsent, savedUnsentSchema, UnsentMessages } from './unsent.ts'
 import { windowLabel } from './window.ts'
-import type { Moment } from './window-core.ts'
 
-const stateFile = 'windows.json'
-const stateVersion = 1
-const stateSchema = z.strictObject({ aggregation: savedAggregationSchema, unsent: savedUnsentSchema })
 const tickMs = 1_000
+/** A message handed to the host is left in its care after this, at the earliest: a fault of its queue ends the process before. */
+const handoverMsMin = 1_000
 /** Most rows that the command `windows` answers with: a direct method's answer is at most 128 KiB. */
 const windowsShownMax = 200
 
 class Aggregator implements ModuleInstance<AggregatorConfig> {
   readonly #context: ModuleContext
-  readonly #aggregation: Aggregation
+  readonly #durable: DurableAggregation
   readonly #metrics: AggregatorMetrics
-  /** Processing time at which the monotonic clock stood at 0. */
-  readonly #processingStartMs: number
-  /** Rows kept, and rows kept out, when this process began: what came over from before. */
-  readonly #atStart: { readonly kept: number; readonly keptOut: number }
-  readonly #unsent = new UnsentMessages()
+  /** Messages handed to the host by this process that are `undelivered`, and when, in processing time. */
+  #published: { readonly number: number; readonly atMs: number }[] = []
   #captures = 0
   #timer: Timer | undefined
   /** When `#timer` runs, and when it ran last, in processing time. */
   #timerMs = Number.POSITIVE_INFINITY
   #tickedMs = 0
 
-  constructor(context: ModuleContext, config: AggregatorConfig) {
+  constructor(context: ModuleContext, config: AggregatorConfig, parts: DurableParts) {
     this.#context = context
-    const { aggregation, unsent } = restored(context, config)
-    this.#aggregation = aggregation
-    this.#metrics = new AggregatorMetrics(context.metrics, aggregation)
-    this.#processingStartMs = aggregation.processingMs - context.clock.monotonicMs()
-    for (const message of unsent) this.#publish(message)
-    const { late, bad, refused } = aggregation.core.rows
-    this.#atStart = { kept: this.#rowsKept(), keptOut: late + bad + refused }
+    this.#durable = openAggregation(context, config, parts)
+    this.#metrics = new AggregatorMetrics(context.metrics, this.#durable)
+    this.#publish(this.#durable.aggregation.undelivered)
     this.#tick()
   }
 
   apply(config: AggregatorConfig): void {
-    this.#aggregation.configure(config)
+    this.#durable.configure(config)
     this.#tick()
   }
 
@@ -75,8 +63,8 @@ class Aggregator implements ModuleInstance<AggregatorConfig> {
       this.#context.reject(reading.reason, reading.detail)
       return
     }
+    const decision = this.#orFail(() => this.#durable.telemetry(reading.arrival))
     for (const { reason, detail } of reading.keptOut) this.#context.reject(reason, detail)
-    const decision = this.#aggregation.telemetry(reading.arrival, this.#now())
     if (decision.duplicate) {
       this.#context.reject('duplicateMessage', `message ${message.messageId} of session ${reading.arrival.session}`)
     }
@@ -97,58 +85,81 @@ class Aggregator implements ModuleInstance<AggregatorConfig> {
     else this.#context.reject('badCapture', z.prettifyError(parsed.error))
   }
 
-  #now(): Moment {
-    const { clock } = this.#context
-    return { processingMs: this.#processingStartMs + clock.monotonicMs(), wallMs: clock.nowMs() }
+  /** What throws leaves the process of no use: it ends, and the hub keeps the message at hand. */
+  #orFail<Result>(work: () => Result): Result {
+    try {
+      return work()
+    } catch (error) {
+      this.#context.fail(
+        error instanceof WeirError ? error : new WeirError('INTERNAL', errorText(error), { cause: error }),
+      )
+      throw error
+    }
   }
 
   #tick(): void {
-    const now = this.#now()
-    this.#tickedMs = now.processingMs
+    this.#tickedMs = this.#durable.now().processingMs
     this.#timerMs = Number.POSITIVE_INFINITY
-    this.#carryOut(this.#aggregation.tick(now))
-    this.#metrics.update(this.#aggregation)
+    try {
+      this.#orFail(() => {
+        this.#carryOut(this.#durable.tick())
+        this.#handOver()
+      })
+    } catch {
+      // The process ends; no further tick.
+      return
+    }
+    this.#metrics.update(this.#durable)
     this.#schedule()
   }
 
   /** The next tick comes a second after the last, or when waiting records must leave. */
   #schedule(): void {
-    const dueMs = Math.min(this.#tickedMs + tickMs, this.#aggregation.dueMs ?? Number.POSITIVE_INFINITY)
+    const dueMs = Math.min(this.#tickedMs + tickMs, this.#durable.aggregation.dueMs ?? Number.POSITIVE_INFINITY)
     if (dueMs >= this.#timerMs) return
     this.#timer?.cancel()
     this.#timerMs = dueMs
-    this.#timer = this.#context.clock.setTimer(() => this.#tick(), dueMs - this.#now().processingMs)
+    this.#timer = this.#context.clock.setTimer(() => this.#tick(), dueMs - this.#durable.now().processingMs)
   }
 
   #carryOut({ messages, refusals }: Decision): void {
     for (const { reason, count, detail } of refusals) this.#context.reject(reason, `${detail} (${count} at once)`)
-    for (const message of messages) {
-      const { outgoing, leftOut } = message
+    for (const { outgoing, leftOut } of messages) {
       if (leftOut > 0) this.#context.reject('recordTooWide', `${outgoing.messageId}: ${leftOut} figures do not fit`)
-      this.#publish(message)
+    }
+    if (messages.length > 0) this.#publish(this.#durable.aggregation.undelivered.slice(-messages.length))
+  }
+
+  #publish(messages: readonly NumberedMessage[]): void {
+    const atMs = this.#durable.now().processingMs
+    for (const { number, message } of messages) {
+      this.#context.publish(message.outgoing)
+      this.#published.push({ number, atMs })
     }
   }
 
-  #publish(message: DecidedMessage): void {
-    this.#context.publish(message.outgoing)
-    this.#unsent.add(message)
-    this.#unsent.settle(this.#context.queued())
-  }
-
-  /** Rows in records that the hub has not taken. */
-  #rowsUnsent(): number {
-    this.#unsent.settle(this.#context.queued())
-    return this.#aggregation.rowsWaiting + this.#unsent.rows
-  }
-
-  #rowsKept(): number {
-    return this.#aggregation.core.rows.open + this.#rowsUnsent()
+  /**
+   * Leaves messages in the care of the host's queue: those that the hub has, and those that are on the disk by now. Not at
+   * once, since the queue's copy and this note of it reach the disk apart, and a power cut could come in between.
+   */
+  #handOver(): void {
+    const { processingMs } = this.#durable.now()
+    const queued = this.#context.queued()
+    const taken = this.#published.length - queued
+    const waitMs = this.#context.fsyncIntervalMs + handoverMsMin
+    const safe = this.#published.filter(
+      ({ atMs }, place) => processingMs - atMs >= (place < taken ? handoverMsMin : waitMs),
+    )
+    const last = safe.at(-1)
+    if (last === undefined) return
+    this.#durable.delivered(last.number, queued)
+    this.#published = this.#published.filter(({ number }) => number > last.number)
   }
 
   status(): JsonObject {
-    const { core, repeats, receipt, messagesDecided } = this.#aggregation
+    const { core, repeats, receipt, messagesDecided, rowsWaiting } = this.#durable.aggregation
     const { rows, values } = core
-    const unsent = this.#rowsUnsent()
+    const unsent = rowsWaiting + this.#durable.aggregation.rowsUnsent(this.#context.queued())
     return {
       rowsTaken: rows.taken,
       rowsLate: rows.late,
@@ -158,8 +169,6 @@ class Aggregator implements ModuleInstance<AggregatorConfig> {
       rowsInUnsentRecords: unsent,
       rowsSent: rows.closed - unsent,
       rowsDuplicate: repeats.rows,
-      rowsKeptAtStart: this.#atStart.kept,
-      rowsKeptOutAtStart: this.#atStart.keptOut,
       accountedWindow: windowLabel(core.accountingWindow.lengthMs),
       valuesTaken: values.taken,
       valuesBad: values.bad,
@@ -175,6 +184,7 @@ class Aggregator implements ModuleInstance<AggregatorConfig> {
       bytesSent: receipt.total.sent.bytes,
       blocksSent: receipt.total.sent.blocks,
       capturesTaken: this.#captures,
+      journalBytes: this.#durable.journalBytes,
     }
   }
 
@@ -193,13 +203,13 @@ class Aggregator implements ModuleInstance<AggregatorConfig> {
       summary: 'What was taken, sent and saved since midnight UTC, or since the start.',
       arguments: z.strictObject({}),
       job: false,
-      run: async () => toJson(this.#aggregation.receiptNow(this.#context.clock.nowMs())),
+      run: async () => toJson(this.#durable.aggregation.receiptNow(this.#context.clock.nowMs())),
     }),
   ]
 
   #openWindows(deviceId: string | undefined): JsonObject[] {
     const shown: JsonObject[] = []
-    for (const each of this.#aggregation.core.openWindows()) {
+    for (const each of this.#durable.aggregation.core.openWindows()) {
       if (shown.length >= windowsShownMax) break
       if (deviceId !== undefined && each.deviceId !== deviceId) continue
       const { lengthMs, startMs, closesAtMs, samples, badValues } = each.window
@@ -216,38 +226,24 @@ class Aggregator implements ModuleInstance<AggregatorConfig> {
     return shown
   }
 
-  /** What the hub has not taken is kept too: the queue of the host may not drain in time. */
+  /** Open windows stay open, and what waits goes on waiting: nothing is sent early. */
   async stop(): Promise<void> {
     this.#timer?.cancel()
-    this.#unsent.settle(this.#context.queued())
-    const state = { aggregation: this.#aggregation.save(), unsent: this.#unsent.save() }
-    writeState(join(this.#context.stateFolder, stateFile), stateVersion, toJson(state))
+    this.#orFail(() => this.#durable.close())
   }
 }
 
-interface Restored {
-  readonly aggregation: Aggregation
-  readonly unsent: readonly DecidedMessage[]
-}
-
-/**
- * Takes up what the last run left, and removes its file: read again after a kill, it would open windows that have been
- * sent since.
- */
-function restored(context: ModuleContext, config: AggregatorConfig): Restored {
-  const saved = loadState(context, stateFile, stateVersion, stateSchema)
-  rmSync(join(context.stateFolder, stateFile), { force: true })
-  if (saved === undefined) return { aggregation: new Aggregation(config), unsent: [] }
-  try {
-    return { aggregation: new Aggregation(config, saved.aggregation), unsent: restoreUnsent(saved.unsent) }
-  } catch (error) {
-    context.reject('stateDamaged', `${stateFile}: ${errorText(error)}`)
-    return { aggregation: new Aggregation(config), unsent: [] }
-  }
+/** The module on a given disk. */
+export function startAggregator(
+  context: ModuleContext,
+  config: AggregatorConfig,
+  parts: DurableParts,
+): ModuleInstance<AggregatorConfig> {
+  return new Aggregator(context, config, parts)
 }
 
 export const aggregator: ModuleDeclaration<AggregatorConfig> = {
   name: 'aggregator',
   config: aggregatorConfig,
-  start: (context, config) => new Aggregator(context, config),
+  start: (context, config) => startAggregator(context, config, { fileSystem: nodeFileSystem }),
 }

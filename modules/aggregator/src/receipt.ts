@@ -150,16 +150,22 @@ export class ReceiptLedger {
     }
   }
 
+  /** true: `tick` would begin or end a period. */
+  isDue(processingMs: number, wallMs: number): boolean {
+    const { periodStartMs, periodSinceMs } = this.#saved
+    if (periodStartMs === null) return true
+    const sameDay = Math.floor(wallMs / dayMs) === Math.floor(periodStartMs / dayMs)
+    return !sameDay && processingMs - periodSinceMs >= periodMsMin
+  }
+
   /** Lets time pass; gives the receipt of the day that has ended, if one has, and begins the next. */
   tick(processingMs: number, wallMs: number, settings: () => Settings): Receipt | undefined {
-    const { periodStartMs, periodSinceMs } = this.#saved
-    if (periodStartMs === null) {
+    if (!this.isDue(processingMs, wallMs)) return undefined
+    if (this.#saved.periodStartMs === null) {
       this.#saved.periodStartMs = wallMs
       this.#saved.periodSinceMs = processingMs
       return undefined
     }
-    const sameDay = Math.floor(wallMs / dayMs) === Math.floor(periodStartMs / dayMs)
-    if (sameDay || processingMs - periodSinceMs < periodMsMin) return undefined
     const receipt = this.current(wallMs, settings())
     this.#saved = { ...this.#saved, period: noCounts(), periodStartMs: wallMs, periodSinceMs: processingMs }
     return receipt

@@ -1,4 +1,4 @@
-/** Open windows as plain data: what the aggregator leaves in its state folder, and takes up again after a restart. */
+/** Open windows as plain data: the larger part of a snapshot. */
 import { WeirError } from '@weir/lib/errors'
 import { aggregateFunctions } from '@weir/lib/messages'
 import { z } from 'zod'
@@ -50,6 +50,18 @@ const savedPlanSchema = z.object({
     }),
   ),
 })
+
+/** The part of the configuration that decides anything, as loosely checked. */
+export const savedConfigSchema = savedPlanSchema.extend({
+  deviceIdleMs: z.number(),
+  clockSkewMs: z.number(),
+  devicesMax: z.number(),
+  signalsPerDeviceMax: z.number(),
+  openWindowsPerDeviceMax: z.number(),
+  batch: z.object({ maxDelayMs: z.number(), recordsMax: z.number() }),
+  properties: z.record(z.string(), z.string()),
+})
+export type AggregationConfig = z.infer<typeof savedConfigSchema>
 
 export const savedWindowsSchema = z.strictObject({
   plans: z.array(savedPlanSchema),
@@ -116,7 +128,12 @@ export function restoreDevice(saved: SavedDevice, plans: readonly Plan[]): Devic
 
 /** Equal configurations give equal keys, so that a restart under an unchanged configuration shares one plan. */
 export function planKey({ windows, rules }: PlanConfig): string {
-  return JSON.stringify({ windows, rules }, (_key, value: unknown) =>
+  return contentKey({ windows, rules })
+}
+
+/** JSON that does not depend on the order of keys. */
+export function contentKey(content: unknown): string {
+  return JSON.stringify(content, (_key, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,

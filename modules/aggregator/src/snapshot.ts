@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { errorText, WeirError } from '@weir/lib/errors'
 import type { FileSystem } from '@weir/lib/journal/file-system'
-import { readBytes, writeBytes } from '@weir/lib/journal/segment'
+import { writeBytes } from '@weir/lib/journal/segment'
 
 const magic = Buffer.from('WEIRSNAP', 'latin1')
 const snapshotVersion = 1
@@ -113,7 +113,7 @@ export class SnapshotFolder {
     const fileSystem = this.#fileSystem
     const descriptor = fileSystem.open(this.#path(number), 'read')
     try {
-      return decode(readBytes(fileSystem, descriptor, 0, fileSystem.size(descriptor)))
+      return decode(readWhole(fileSystem, descriptor))
     } finally {
       fileSystem.close(descriptor)
     }
@@ -146,6 +146,16 @@ export class SnapshotFolder {
   #path(number: number): string {
     return join(this.#folder, `${String(number).padStart(16, '0')}.snapshot`)
   }
+}
+
+function readWhole(fileSystem: FileSystem, descriptor: number): Buffer {
+  const bytes = Buffer.alloc(fileSystem.size(descriptor))
+  for (let done = 0; done < bytes.length; ) {
+    const count = fileSystem.read(descriptor, bytes, done, bytes.length - done, done)
+    if (count === 0) return bytes.subarray(0, done)
+    done += count
+  }
+  return bytes
 }
 
 function encode(throughSequence: number, content: Buffer): Buffer {

@@ -14,7 +14,7 @@ export type CoreConfig = PlanConfig &
     'deviceIdleMs' | 'clockSkewMs' | 'devicesMax' | 'signalsPerDeviceMax' | 'openWindowsPerDeviceMax'
   >
 
-/** The two times of an input. All that the aggregator knows of clocks comes in through this. */
+/** The two times of an input, in whole milliseconds. All that the aggregator knows of clocks comes in through this. */
 export interface Moment {
   /** Milliseconds that the aggregator has been running, over its restarts; never goes back. */
   readonly processingMs: number
@@ -132,12 +132,24 @@ export class WindowCore {
   /** Lets time pass: closes windows of idle devices. To be called every second or so. */
   tick(now: Moment): CoreOutcome {
     for (const [id, device] of this.#devices) {
+      if (!this.#isDue(device, now)) continue
       const idleMs = now.processingMs - device.lastMessageMs
-      if (idleMs < this.#config.deviceIdleMs) continue
       if (device.open.length > 0) this.#close(device, device.newestMs + idleMs)
-      else if (idleMs >= forgetAfterMs) this.#devices.delete(id)
+      else this.#devices.delete(id)
     }
     return this.#outcome()
+  }
+
+  /** true: `tick` would close a window or forget a device. */
+  isDue(now: Moment): boolean {
+    for (const device of this.#devices.values()) if (this.#isDue(device, now)) return true
+    return false
+  }
+
+  #isDue(device: Device, now: Moment): boolean {
+    const idleMs = now.processingMs - device.lastMessageMs
+    if (idleMs < this.#config.deviceIdleMs) return false
+    return device.open.length > 0 ? device.newestMs + idleMs >= device.nextCloseMs : idleMs >= forgetAfterMs
   }
 
   /** Takes a new configuration. Windows that are open take their rows to their end and are finished under the old one. */

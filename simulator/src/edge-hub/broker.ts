@@ -6,11 +6,13 @@ import { Aedes, type AuthenticateError, type Client, type PublishPacket } from '
 import type { SessionStore } from './sessions.ts'
 import { type Subscription, subscriptionOf } from './topics.ts'
 
-/** MQTT 3.1.1, 3.2.2.3: 3 server unavailable, 5 not authorised. */
+/** Why a client may not connect. */
 export interface Refusal {
-  readonly refused: 3 | 5
-  readonly reason: string
+  readonly refused: string
 }
+
+/** MQTT 3.1.1, 3.2.2.3: not authorised. */
+const notAuthorised = 5
 
 export interface Admission {
   readonly moduleId: string
@@ -39,23 +41,25 @@ const expiryCheckMs = 60_000
 export class Connection {
   readonly moduleId: string
   readonly #client: Client
-  readonly #deviceId: string
-  readonly #sessions: SessionStore
+  readonly #subscriptions = new Map<Subscription, 0 | 1>()
   #packetId = 0
 
-  constructor(moduleId: string, client: Client, deviceId: string, sessions: SessionStore) {
+  constructor(moduleId: string, client: Client) {
     this.moduleId = moduleId
     this.#client = client
-    this.#deviceId = deviceId
-    this.#sessions = sessions
   }
 
   /** Quality of service that the module subscribed with; undefined where it did not. */
   subscribed(subscription: Subscription): 0 | 1 | undefined {
-    for (const [filter, qos] of this.#sessions.filters(this.#client.id)) {
-      if (subscriptionOf(filter, this.#deviceId, this.moduleId) === subscription) return qos
-    }
-    return undefined
+    return this.#subscriptions.get(subscription)
+  }
+
+  subscribe(subscription: Subscription, qos: 0 | 1): void {
+    this.#subscriptions.set(subscription, qos)
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription)
   }
 
   /** Sends at most once. */
@@ -140,7 +144,15 @@ export class Broker {
   async start(): Promise<void> {
     const aedes = this.#aedes
     await aedes.listen()
-    aedes.on('client', (client) => this.#tell(client, (connection) => this.#events.connected(connection)))
+    aedes.on('client', (client) =>
+      this.#tell(client, (connection) => {
+        for (const [filter, qos] of this.#sessions.filters(client.id)) {
+          const subscription = subscriptionOf(filter, this.#deviceId, connection.moduleId)
+          if (subscription !== undefined) connection.subscribe(subscription, qos)
+        }
+        this.#events.connected(connection)
+      }),
+    )
     aedes.on('clientReady', (client) => this.#tell(client, (connection) => this.#events.ready(connection)))
     aedes.on('clientDisconnect', (client) => {
       this.#expiries.get(client)?.cancel()
@@ -180,11 +192,11 @@ export class Broker {
   ): void {
     const answer = this.#events.authenticate(client.id, userName ?? '', password?.toString('utf8') ?? '')
     if ('refused' in answer) {
-      this.#log.warning(`client ${client.id}: refused: ${answer.reason}`)
-      done(Object.assign(new Error(answer.reason), { returnCode: answer.refused }), false)
+      this.#log.warning(`client ${client.id}: refused: ${answer.refused}`)
+      done(Object.assign(new Error(answer.refused), { returnCode: notAuthorised }), false)
       return
     }
-    this.#connections.set(client, new Connection(answer.moduleId, client, this.#deviceId, this.#sessions))
+    this.#connections.set(client, new Connection(answer.moduleId, client))
     this.#closeAt(client, answer.expiresMs)
     done(null, true)
   }
@@ -217,20 +229,25 @@ export class Broker {
   #subscribed(client: Client, subscriptions: readonly { topic: string; qos: number }[]): void {
     const connection = this.#connections.get(client)
     if (connection === undefined) return
-    if (client.clean) this.#sessions.remember(client.id, subscriptions as { topic: string; qos: 0 | 1 }[])
-    for (const { topic } of subscriptions) {
+    for (const { topic, qos } of subscriptions) {
       const subscription = subscriptionOf(topic, this.#deviceId, connection.moduleId)
-      if (subscription === undefined) this.#log.info(`client ${client.id}: unknown subscription ${topic} is ignored`)
-      else this.#events.subscribed(connection, subscription)
+      if (subscription === undefined) {
+        this.#log.info(`client ${client.id}: unknown subscription ${topic} is ignored`)
+        continue
+      }
+      connection.subscribe(subscription, qos === 0 ? 0 : 1)
+      this.#events.subscribed(connection, subscription)
     }
   }
+
   #unsubscribed(client: Client, filters: readonly string[]): void {
     const connection = this.#connections.get(client)
     if (connection === undefined) return
-    if (client.clean) this.#sessions.forget(client.id, filters)
     for (const filter of filters) {
       const subscription = subscriptionOf(filter, this.#deviceId, connection.moduleId)
-      if (subscription !== undefined) this.#events.unsubscribed(connection, subscription)
+      if (subscription === undefined) continue
+      connection.unsubscribe(subscription)
+      this.#events.unsubscribed(connection, subscription)
     }
   }
 }

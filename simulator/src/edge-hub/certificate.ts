@@ -87,6 +87,8 @@ export class CertificateKeeper {
   readonly #log: Log
   #timer: Timer | undefined
   #stopped = false
+  /** What was logged last. */
+  #problem = ''
 
   constructor(
     request: () => Promise<ServerCertificate>,
@@ -122,7 +124,9 @@ export class CertificateKeeper {
     try {
       return await this.#request()
     } catch (error) {
-      this.#log.warning(`server certificate: ${errorText(error)}; asking again`)
+      const problem = errorText(error)
+      if (problem !== this.#problem) this.#log.warning(`server certificate: ${problem}; asking again`)
+      this.#problem = problem
       return undefined
     }
   }

@@ -110,6 +110,7 @@ export class HubCore implements BrokerEvents {
       reportWaits: () => this.#reports.wake(),
     })
     if (this.#identities.known) this.#identitiesKnown.resolve()
+    else log.info('waiting for the cloud to say which modules may connect')
     this.#own.started()
   }
 
@@ -119,11 +120,12 @@ export class HubCore implements BrokerEvents {
   }
 
   authenticate(clientId: string, userName: string, password: string): Admission | Refusal {
-    const refused = (reason: string): Refusal => {
-      this.metrics.refused(clientId)
-      return { refused: 5, reason }
-    }
     const name = parseUserName(userName)
+    const refused = (reason: string): Refusal => {
+      const known = typeof name !== 'string' && this.#identities.get(name.moduleId) !== undefined
+      this.metrics.refused(known ? clientId : 'unknown')
+      return { refused: reason }
+    }
     if (typeof name === 'string') return refused(name)
     const { deviceId, moduleId } = name
     if (clientId !== `${deviceId}/${moduleId}`) return refused(`the client id is not ${deviceId}/${moduleId}`)

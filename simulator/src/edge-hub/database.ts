@@ -33,15 +33,16 @@ CREATE TABLE subscription (
 ) STRICT, WITHOUT ROWID;
 `
 
-/** SQLITE_BUSY: another process holds the file (https://sqlite.org/rescode.html#busy). */
+/** Result codes (https://sqlite.org/rescode.html): SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB. */
 const busy = 5
+const damaged: readonly unknown[] = [11, 26]
 
 export class Database {
   readonly #database: DatabaseSync
 
   /**
    * Opens or makes the file (0600) and holds it alone until `close` or the end of the process.
-   * @throws WeirError STATE_LOCKED, STATE_NEWER, STATE_UNWRITABLE.
+   * @throws WeirError STATE_LOCKED, STATE_NEWER, STATE_DAMAGED, STATE_UNWRITABLE.
    */
   constructor(path: string) {
     try {
@@ -56,8 +57,16 @@ export class Database {
       this.#migrate(path)
     } catch (error) {
       if (error instanceof WeirError) throw error
-      if (error instanceof Error && 'errcode' in error && error.errcode === busy) {
+      const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined
+      if (code === busy) {
         throw new WeirError('STATE_LOCKED', `edge-hub: ${path}: another edge hub holds it; stop that one first`)
+      }
+      if (damaged.includes(code)) {
+        throw new WeirError(
+          'STATE_DAMAGED',
+          `edge-hub: ${path}: is damaged: ${errorText(error)}; move it away, and the edge hub begins with empty queues`,
+          { cause: error },
+        )
       }
       throw new WeirError('STATE_UNWRITABLE', `edge-hub: ${path}: cannot be opened: ${errorText(error)}`, {
         cause: error,

@@ -85,7 +85,7 @@ describe('while the cloud is away', () => {
 describe('the process', () => {
   async function start(): Promise<{ child: ChildProcess; port: number }> {
     const child = fork(main, [], {
-      execArgv: ['--import', 'tsx'],
+      execArgv: [],
       env: { ...process.env, RuntimeLogLevel: 'error', WEIR_EDGE_HUB: JSON.stringify(device.settings) },
     })
     children.push(child)

@@ -136,21 +136,33 @@ describe('delivery', () => {
     ])
   })
 
-  test('subscriptions of a kept session are remembered, and those of a clean one are not', async () => {
+  test('subscriptions of a kept session are remembered, over a restart of the hub too', async () => {
+    const sink = await connect('sink')
+    await sink.subscribe(inputsOf('sink'))
+    await hub.stop()
+    hub = await EdgeHub.start(device.settings, systemClock, new TestLog())
+    const reader = await connect('reader')
+    await publish(reader, `${eventsOf('reader')}/%24.on=out/`)
+    const packets: IPublishPacket[] = []
+    await connect('sink', { onMessage: (packet) => packets.push(packet) })
+    await until(() => packets.length === 1)
+  })
+
+  test('a clean session begins without subscriptions, and leaves none', async () => {
     const sink = await connect('sink')
     await sink.subscribe(inputsOf('sink'))
     sink.close()
     const reader = await connect('reader')
     await publish(reader, `${eventsOf('reader')}/%24.on=out/`)
-    const clean = await connect('sink', { clean: true })
-    const packets = collect(clean)
+    const packets: IPublishPacket[] = []
+    const onMessage = (packet: IPublishPacket) => packets.push(packet)
+    const clean = await connect('sink', { clean: true, onMessage })
+    clean.close()
+    const kept = await connect('sink', { onMessage })
     await publish(reader, `${eventsOf('reader')}/%24.on=out/`)
     expect(packets).toEqual([])
-    clean.close()
-    const kept = await connect('sink', { clean: true })
-    const all = collect(kept)
     await kept.subscribe(inputsOf('sink'))
-    await until(() => all.length === 2)
+    await until(() => packets.length === 2)
   })
 
   test('a module that unsubscribes its inputs gets nothing more', async () => {

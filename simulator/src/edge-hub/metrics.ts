@@ -4,6 +4,8 @@ import { endpointName, type HubMessage, type QueuedMessage, upstreamTarget } fro
 import type { QueueLength } from './store.ts'
 
 const quantiles = [0.1, 0.5, 0.9, 0.99]
+/** A module that makes up output names must not fill the memory: the names after these are `other`. */
+const outputNamesMax = 200
 
 export type DropReason = 'no_route' | 'ttl_expiry' | 'too_large' | 'bad_topic'
 
@@ -11,6 +13,7 @@ export type DropReason = 'no_route' | 'ttl_expiry' | 'too_large' | 'bad_topic'
 export class HubMetrics {
   readonly registry = new Registry()
   readonly #deviceId: string
+  readonly #outputNames = new Set<string>()
   readonly #received: Counter
   readonly #sent: Counter
   readonly #dropped: Counter
@@ -64,21 +67,22 @@ export class HubMetrics {
 
   received(message: HubMessage, size: number): void {
     const id = this.#id(message.moduleId)
-    this.#received.inc({ route_output: output(message), id })
+    this.#received.inc({ route_output: this.#output(message.systemProperties['outputName']), id })
     this.#size.observe({ id }, size)
   }
 
   delivered({ message, target, input, priority }: QueuedMessage, tookMs: number, nowMs: number): void {
     const from = this.#id(message.moduleId)
     const to = target === upstreamTarget ? 'upstream' : this.#id(target)
-    const labels = { from, to, from_route_output: output(message), to_route_input: input }
+    const from_route_output = this.#output(message.systemProperties['outputName'])
+    const labels = { from, to, from_route_output, to_route_input: input }
     this.#sent.inc({ ...labels, priority })
     this.#sendDuration.observe(labels, tookMs / 1000)
     this.#processDuration.observe({ from, to, priority }, Math.max(0, nowMs - tookMs - message.enqueuedMs) / 1000)
   }
 
   dropped(reason: DropReason, moduleId: string, outputName: string): void {
-    this.#dropped.inc({ reason, from: this.#id(moduleId), from_route_output: outputName })
+    this.#dropped.inc({ reason, from: this.#id(moduleId), from_route_output: this.#output(outputName) })
   }
 
   gotTwin(moduleId: string): void {
@@ -114,6 +118,13 @@ export class HubMetrics {
 
   #id(moduleId: string): string {
     return `${this.#deviceId}/${moduleId}`
+  }
+
+  #output(name = ''): string {
+    if (this.#outputNames.has(name)) return name
+    if (this.#outputNames.size >= outputNamesMax) return 'other'
+    this.#outputNames.add(name)
+    return name
   }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
@@ -155,8 +166,4 @@ export class HubMetrics {
       },
     })
   }
-}
-
-function output({ systemProperties }: HubMessage): string {
-  return systemProperties['outputName'] ?? ''
 }

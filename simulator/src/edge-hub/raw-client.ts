@@ -9,6 +9,8 @@ export interface RawClientOptions {
   readonly userName: string
   readonly password: string
   readonly clean?: boolean
+  /** Set before the first message can come. */
+  readonly onMessage?: (packet: IPublishPacket) => void
 }
 
 /**
@@ -35,11 +37,12 @@ export class RawClient {
 
   /** @returns the client and the return code of its CONNACK. */
   static async connect(options: RawClientOptions): Promise<{ client: RawClient; returnCode: number }> {
-    const { port, ca, clientId, userName, password, clean = false } = options
+    const { port, ca, clientId, userName, password, clean = false, onMessage } = options
     const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' })
     socket.setNoDelay(true)
     await once(socket, 'secureConnect')
     const client = new RawClient(socket)
+    if (onMessage !== undefined) client.onMessage = onMessage
     const protocol = { protocolId: 'MQTT', protocolVersion: 4, keepalive: 180 } as const
     client.write({ cmd: 'connect', ...protocol, clean, clientId, username: userName, password: Buffer.from(password) })
     const connack = await client.next('connack')

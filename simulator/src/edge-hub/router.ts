@@ -6,12 +6,12 @@ import type { GroupCommit } from './group-commit.ts'
 import { connectionModuleId, type Destination, type HubMessage, upstreamTarget } from './message.ts'
 
 /** System properties that edgeHub calls by another name than IoT Hub, for conditions such as `$cid = 'a'`. */
-const edgeHubNames: Readonly<Record<string, string>> = {
-  correlationId: 'cid',
-  expiryTimeUtc: 'absolute-expiry-time',
-  creationTimeUtc: 'creationTime',
-  interfaceId: 'iothub-interface-id',
-}
+const edgeHubNames = [
+  ['correlationId', 'cid'],
+  ['expiryTimeUtc', 'absolute-expiry-time'],
+  ['creationTimeUtc', 'creationTime'],
+  ['interfaceId', 'iothub-interface-id'],
+] as const
 
 export interface DesiredStatus {
   readonly code: 200 | 400
@@ -69,12 +69,15 @@ export class Router {
   }
 
   #systemProperties(message: HubMessage): Record<string, string> {
-    const named = new Map(Object.entries(message.systemProperties))
-    for (const [name, value] of Object.entries(message.systemProperties)) {
-      const edgeHubName = edgeHubNames[name]
-      if (edgeHubName !== undefined) named.set(edgeHubName, value)
+    const named: Record<string, string> = {
+      ...message.systemProperties,
+      connectionDeviceId: this.#deviceId,
+      connectionModuleId: connectionModuleId(message),
     }
-    named.set('connectionDeviceId', this.#deviceId).set('connectionModuleId', connectionModuleId(message))
-    return Object.fromEntries(named)
+    for (const [name, edgeHubName] of edgeHubNames) {
+      const value = named[name]
+      if (value !== undefined) named[edgeHubName] = value
+    }
+    return named
   }
 }

@@ -22,24 +22,15 @@ export class SessionStore {
     }
   }
 
-  /** Topic filters of a client and their quality of service. */
+  /** Topic filters of a client's kept session and their quality of service. */
   filters(clientId: string): ReadonlyMap<string, 0 | 1> {
     return this.#of(clientId)
-  }
-
-  /** Subscriptions of a client that does not want them kept. */
-  remember(clientId: string, subscriptions: readonly Subscription[]): void {
-    for (const { topic, qos } of subscriptions) this.#of(clientId).set(topic, qos === 0 ? 0 : 1)
-  }
-
-  forget(clientId: string, filters: readonly string[]): void {
-    for (const filter of filters) this.#of(clientId).delete(filter)
   }
 
   async setup(): Promise<void> {}
 
   addSubscriptions(client: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
-    this.remember(client.id, subscriptions)
+    for (const { topic, qos } of subscriptions) this.#of(client.id).set(topic, qos === 0 ? 0 : 1)
     return this.#write(() => {
       const insert = this.#database.prepare('INSERT OR REPLACE INTO subscription VALUES (?, ?, ?)')
       for (const { topic, qos } of subscriptions) insert.run(client.id, topic, qos === 0 ? 0 : 1)
@@ -47,7 +38,7 @@ export class SessionStore {
   }
 
   removeSubscriptions(client: ClientId, filters: readonly string[]): Promise<void> {
-    this.forget(client.id, filters)
+    for (const filter of filters) this.#of(client.id).delete(filter)
     return this.#write(() => {
       const remove = this.#database.prepare('DELETE FROM subscription WHERE clientId = ? AND filter = ?')
       for (const filter of filters) remove.run(client.id, filter)

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ManualClock } from '@weir/lib/clock'
@@ -321,6 +321,11 @@ describe('time to live', () => {
 test('a second process cannot open the store', () => {
   open()
   expect(() => open()).toThrow(expect.objectContaining({ code: 'STATE_LOCKED' }))
+})
+
+test('a file that is no store is refused by name', () => {
+  writeFileSync(join(folder, 'hub.db'), 'x'.repeat(5000))
+  expect(() => open()).toThrow(expect.objectContaining({ code: 'STATE_DAMAGED' }))
 })
 
 test('a store that a newer version wrote is refused by name', () => {

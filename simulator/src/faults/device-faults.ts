@@ -2,9 +2,7 @@
 import type { Clock } from '@weir/lib/clock'
 import type { PlantDevice } from '../plant/layout.ts'
 
-export type DeviceFault =
-  | { readonly action: 'off' | 'garbled' }
-  | { readonly action: 'slow'; readonly delayMs: number }
+export type DeviceFault = { readonly action: 'off' | 'garbled' } | { readonly action: 'slow'; readonly delayMs: number }
 
 /** What becomes of an answer: passed to `send` now, later, damaged, or not at all. */
 export type AnswerFilter = (unitId: number, frame: Buffer, send: (frame: Buffer) => void) => void

@@ -21,8 +21,8 @@ export interface FaultParts {
   /** Told of each order once it is carried out. */
   readonly onOrdered: (text: string) => void
   readonly supervisor: {
-    /** Every process that it runs, or would run. */
-    names(): readonly string[]
+    /** Every process that it runs. */
+    readonly names: readonly string[]
     /** false where the process does not run. */
     signal(name: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): boolean
     /** Ends it in order and starts it again at once; false where it does not run. */
@@ -114,7 +114,7 @@ export class FaultControl {
         requireName(fault.name, this.#moduleNames(), 'module')
         break
       case 'clock':
-        requireName(fault.name, [everyClock, ...this.#parts.supervisor.names()], 'module')
+        requireName(fault.name, [everyClock, ...this.#parts.supervisor.names], 'module')
         break
       case 'module':
         requireName(fault.name, this.#moduleNames(), 'module')
@@ -166,7 +166,7 @@ export class FaultControl {
   }
 
   #moduleNames(): readonly string[] {
-    return this.#parts.supervisor.names().filter((name) => name !== this.#parts.edgeHubName)
+    return this.#parts.supervisor.names.filter((name) => name !== this.#parts.edgeHubName)
   }
 
   /** A restoration ends all faults of its place and name; anything else replaces what it rules out. */
@@ -202,7 +202,7 @@ export class FaultControl {
 
   /** A step counts from where the clock is; a step of all moves each. */
   #orderClock(fault: Extract<Fault, { place: 'clock' }>): void {
-    const names = fault.name === everyClock ? this.#parts.supervisor.names() : [fault.name]
+    const names = fault.name === everyClock ? this.#parts.supervisor.names : [fault.name]
     for (const name of names) {
       const ms = fault.action === 'step' ? this.#clockOffsetMs(name) + fault.ms : 0
       if (ms === 0) this.#active.delete(`clock/${name}`)

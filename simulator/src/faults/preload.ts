@@ -13,7 +13,8 @@ import { fileURLToPath } from 'node:url'
 import { type ModuleFaults, moduleFaultsVariable, noModuleFaults } from './module-faults.ts'
 
 const pollMs = 200
-const folder = resolve(process.env['WEIR_STATE_FOLDER'] ?? '')
+/** undefined in a process whose disk cannot be made to fail. */
+const folder = process.env['WEIR_STATE_FOLDER'] && resolve(process.env['WEIR_STATE_FOLDER'])
 const faultsFile = process.env[moduleFaultsVariable] ?? ''
 delete process.env[moduleFaultsVariable]
 
@@ -25,6 +26,7 @@ let calls = 0
 const descriptors = new Set<number>()
 
 function isInFolder(path: PathLike): boolean {
+  if (!folder) return false
   const file = resolve(path instanceof URL ? fileURLToPath(path) : String(path))
   return file === folder || file.startsWith(folder + sep)
 }

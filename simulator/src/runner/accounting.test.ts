@@ -75,6 +75,21 @@ describe('the account of rows', () => {
     expect(lostRows(account)).toBe(0)
   })
 
+  test('waits as long as a long queue gets shorter', async () => {
+    let queued = 1000
+    const account = await settle(
+      sources({
+        queued: async () => --queued,
+        taken: () => 10,
+        windows: () => ({ '15s': { windows: 1, rows: queued === 0 ? 10 : 0, badValues: 0 } }),
+      }),
+      instantClock(),
+      label,
+      noBaseline,
+    )
+    expect(lostRows(account)).toBe(0)
+  })
+
   test('counts the windows that accounted for rows before they were changed too', async () => {
     const account = await settle(
       sources({

@@ -4,28 +4,36 @@ import type { Clock } from '@weir/lib/clock'
 import type { JsonObject } from '@weir/lib/json'
 import { createLog } from '@weir/lib/log-stdout'
 import { Cloud } from '../cloud/cloud.ts'
-import { startServiceApi } from '../cloud/service-api.ts'
+import type { MessageSink } from '../cloud/cloud-message.ts'
+import { compileIotHubRoutes, EndpointFolders } from '../cloud/iothub-routes.ts'
+import { DeviceToCloudLimits } from '../cloud/limits.ts'
+import { type DeviceOperations, startServiceApi } from '../cloud/service-api.ts'
 import { UpstreamOut } from '../cloud/upstream-out.ts'
-import type { LoadedDeployment } from '../manifest/load.ts'
+import { type LoadedDeployment, readJsonFile } from '../manifest/load.ts'
 import type { ModuleIdentity } from '../upstream-link.ts'
 import { startWorkloadApi } from '../workload/api.ts'
 import { CertificateAuthority } from '../workload/certificates.ts'
 import { ModuleKeys } from '../workload/keys.ts'
 import { ModuleLog } from './module-log.ts'
 import { deviceId, edgeHubName, iotHubHostname } from './module-processes.ts'
+import type { RunOptions } from './options.ts'
+import { rootFolder } from './preparation.ts'
 import type { Supervisor } from './supervisor.ts'
 
 /** Twins beside the modules': the routes are in the edge hub's. */
 export const edgeHubIdentity = '$edgeHub'
 const edgeAgentIdentity = '$edgeAgent'
+/** The message routes of the hub. */
+const iotHubRoutesFile = join(rootFolder, 'cloud', 'iothub-routes.json')
 
 export interface CloudSideParts {
   readonly deployment: LoadedDeployment
-  readonly upstreamFolder: string | undefined
+  readonly options: Pick<RunOptions, 'upstreamFolder'> & Partial<Pick<RunOptions, 'hubTier' | 'hubUnits'>>
   readonly stateFolder: string
   readonly socketFolder: string
   readonly clock: Clock
   readonly supervisor: Supervisor
+  readonly device: DeviceOperations
 }
 
 /** What runs in this process around the edge hub: identities, the workload API, the hub stand-in and its service API. */
@@ -35,6 +43,9 @@ export interface CloudSide {
   readonly upstreamSecret: string
   readonly workloadUri: string
   generationId(module: string): string
+  isRegistered(module: string): boolean
+  /** Gives a module that the manifest does not name an identity. */
+  register(module: string): void
 }
 
 function deployed(
@@ -60,9 +71,16 @@ function moduleStates(supervisor: Supervisor): Record<string, JsonObject> {
   )
 }
 
+/** Where messages go: to the endpoints of the hub's routes, and to the folder that was asked for. */
+function sinksOf({ options: { upstreamFolder }, stateFolder }: CloudSideParts): MessageSink[] {
+  const routes = compileIotHubRoutes(readJsonFile(iotHubRoutesFile), iotHubRoutesFile, deviceId)
+  const endpoints = new EndpointFolders(routes, join(stateFolder, 'endpoints'))
+  return upstreamFolder === undefined ? [endpoints] : [endpoints, new UpstreamOut(upstreamFolder)]
+}
+
 /** Starts all of it; what is to be closed is put on `cleanup`. */
 export async function startCloudSide(parts: CloudSideParts, cleanup: AsyncDisposableStack): Promise<CloudSide> {
-  const { deployment, stateFolder, socketFolder, clock, supervisor, upstreamFolder } = parts
+  const { deployment, options, stateFolder, socketFolder, clock, supervisor, device } = parts
   const keys = new ModuleKeys(stateFolder)
   const names = deployment.modules.map(({ name }) => name)
   const identities = keys.identities([edgeAgentIdentity, edgeHubIdentity, ...names])
@@ -87,11 +105,12 @@ export async function startCloudSide(parts: CloudSideParts, cleanup: AsyncDispos
     stateFolder,
     clock,
     log: createLog('info', clock, (line) => log.add([line.trimEnd()])),
-    sinks: upstreamFolder === undefined ? [] : [new UpstreamOut(upstreamFolder)],
+    sinks: sinksOf(parts),
+    limits: options.hubTier && new DeviceToCloudLimits(options.hubTier, options.hubUnits ?? 1, clock),
   })
   cleanup.defer(() => cloud.close())
   cloud.deploy(deployed(deployment, identities))
-  const service = await startServiceApi({ cloud, stateFolder, moduleStates: () => moduleStates(supervisor) })
+  const service = await startServiceApi({ cloud, stateFolder, moduleStates: () => moduleStates(supervisor), device })
   cleanup.defer(() => service.close())
   return {
     cloud,
@@ -99,5 +118,9 @@ export async function startCloudSide(parts: CloudSideParts, cleanup: AsyncDispos
     upstreamSecret,
     workloadUri: workload.uri,
     generationId: (module) => keys.get(module)?.generationId ?? '',
+    isRegistered: (module) => cloud.moduleIds.includes(module) && !module.startsWith('$'),
+    register: (module) => {
+      for (const identity of keys.identities([module])) cloud.register(identity)
+    },
   }
 }

@@ -1,8 +1,8 @@
 import type { DeviceOperations } from '../cloud/service-api.ts'
 import type { Fault } from '../faults/fault.ts'
 import type { FaultControl } from '../faults/fault-control.ts'
-import type { LoadedDeployment } from '../manifest/load.ts'
 import { isModuleId } from '../manifest/deployment.ts'
+import type { LoadedDeployment } from '../manifest/load.ts'
 import { RequestError } from '../workload/http-json.ts'
 import { environmentByHand, type ModuleSurroundings } from './module-processes.ts'
 
@@ -43,13 +43,17 @@ export class Device implements DeviceOperations {
 
   register(moduleId: string): void {
     if (!isModuleId(moduleId)) {
-      throw new RequestError(400, `module ${moduleId}: expected 1 to 128 letters, digits and - : . + % _ # * ? ! ( ) , = @ $ '`)
+      throw new RequestError(
+        400,
+        `module ${moduleId}: expected 1 to 128 letters, digits and - : . + % _ # * ? ! ( ) , = @ $ '`,
+      )
     }
     this.#known().register(moduleId)
   }
 
   #known(): DeviceParts {
-    if (this.#parts === undefined) throw new RequestError(503, 'the edge hub is just being started; try again in a moment')
+    if (this.#parts === undefined)
+      throw new RequestError(503, 'the edge hub is just being started; try again in a moment')
     return this.#parts
   }
 }

@@ -37,10 +37,10 @@ const passedOn = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']
 const compileCacheFolder = join(rootFolder, 'node_modules', '.cache', 'weir')
 
 /** Flags of every process, in images too: measured by `npm run bench -- path`. */
-export /** Makes the process's disk and clock fail where that is ordered. */
-const preload = pathToFileURL(join(rootFolder, 'simulator', 'src', 'faults', 'preload.ts')).href
+export const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
 
-const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`, '--import', preload]
+/** Makes the process's disk and clock fail where that is ordered. */
+const preloadFlags = ['--import', pathToFileURL(join(rootFolder, 'simulator', 'src', 'faults', 'preload.ts')).href]
 
 function baseEnvironment(): Record<string, string> {
   const passed = passedOn.flatMap((name) => {
@@ -67,7 +67,7 @@ function programArguments(module: DeployedModule, folder: string | undefined, bu
   const file = bundles
     ? join(rootFolder, 'dist', 'modules', basename(folder), 'main.mjs')
     : join(folder, 'src', 'main.ts')
-  return [...nodeFlags, existing(module.name, file, bundles)]
+  return [...nodeFlags, ...preloadFlags, existing(module.name, file, bundles)]
 }
 
 /** What edgeAgent tells a module. */
@@ -145,7 +145,11 @@ export function edgeHubProcess(
 ): ModuleProcess {
   return {
     name: edgeHubName,
-    nodeArguments: [...nodeFlags, existing(edgeHubName, bundles ? edgeHubBundle : edgeHubSource, bundles)],
+    nodeArguments: [
+      ...nodeFlags,
+      ...preloadFlags,
+      existing(edgeHubName, bundles ? edgeHubBundle : edgeHubSource, bundles),
+    ],
     environment: () => ({
       ...baseEnvironment(),
       ...deployment.systemModules[edgeHubName]?.env,

@@ -126,6 +126,7 @@ export class Observer {
       valuesPerS: this.#values.perS,
       hub: report.sent,
       upstreamConnected: runtime.cloud.edgeHubConnected,
+      faults: runtime.faults.activeTexts(),
       alerts: this.alerts.latest,
       alertsRaised: report.alerts.raised,
       receipt: this.receipt(runtime),

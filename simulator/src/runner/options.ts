@@ -2,6 +2,11 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { WeirError } from '@weir/lib/errors'
 import { nearest } from '@weir/lib/nearest'
+import { type Tier, tierNames } from '../cloud/limits.ts'
+import { edgeAgentLimits } from './restart-policy.ts'
+
+export const seedDefault = 1
+const secondsMax = 31_536_000
 
 export interface RunOptions {
   /** Seconds from the start of the modules to the end of the run; undefined: until stopped. */
@@ -22,6 +27,17 @@ export interface RunOptions {
   readonly port: number
   /** Run dist/modules/<name>/main.mjs instead of the sources. */
   readonly bundles: boolean
+  /** The edge hub loses its upstream this long after the start of the modules; undefined: never. */
+  readonly offlineAtS: number | undefined
+  /** undefined: to the end of the run. */
+  readonly offlineForS: number | undefined
+  /** A schedule of faults. */
+  readonly faultsFile: string | undefined
+  /** Limits of the hub; undefined: none. */
+  readonly hubTier: Tier | undefined
+  readonly hubUnits: number
+  /** First pause before a module that died is started again; it doubles with each death. */
+  readonly coolOffS: number
 }
 
 export type ParsedOptions = { readonly help: true } | { readonly help: false; readonly options: RunOptions }
@@ -42,10 +58,22 @@ const declarations: Readonly<Record<string, Declaration>> = {
   twin: { value: 'MODULE=FILE.json', summary: "lay desired properties over the manifest's; may be given again" },
   plant: { value: 'none|default|FILE.csv', summary: 'read real devices, the simulated plant, or a recording' },
   'replay-speed': { value: 'X', summary: 'play a recording X times as fast; default 1' },
-  seed: { value: 'N', summary: 'seed of the simulated plant; default 1' },
+  seed: { value: 'N', summary: `seed of the simulated plant and of every random fault; default ${seedDefault}` },
   state: { value: 'FOLDER', summary: 'keep the state here between runs; default .state, emptied at start' },
   port: { value: 'PORT', summary: 'MQTT port of the edge hub, 0 for any free one; default 8883' },
   bundles: { value: undefined, summary: 'run the bundles under dist/ (npm run bundle) instead of the sources' },
+  'offline-at': { value: 'SECONDS', summary: 'cut the edge hub off from the hub, this long after the start' },
+  'offline-for': { value: 'SECONDS', summary: 'and for how long; default: to the end' },
+  faults: {
+    value: 'FILE.json',
+    summary: 'faults on schedule: [{"atS": 20, "fault": {"place": "hub", "action": "kill"}}, …]',
+  },
+  'hub-tier': { value: `${tierNames.join('|')}|off`, summary: 'limits of an IoT Hub of that tier; default off' },
+  'hub-units': { value: 'N', summary: 'units of that hub; default 1' },
+  'cool-off': {
+    value: 'SECONDS',
+    summary: `pause before a module that died starts again, doubling; default ${edgeAgentLimits.coolOffMs / 1000}, as edgeAgent`,
+  },
   help: { value: undefined, summary: 'show this' },
 }
 
@@ -79,6 +107,13 @@ function plantOf(text: string | undefined): string {
   if (text === undefined || text === 'none' || text === 'default') return text ?? 'default'
   if (/\.(csv|tsv|txt)$/i.test(text)) return resolve(text)
   throw refuse(`--plant ${text}: expected none, default or a .csv file`)
+}
+
+function tierOf(text: string | undefined): Tier | undefined {
+  if (text === undefined || text === 'off') return undefined
+  const tier = tierNames.find((name) => name === text.toUpperCase())
+  if (tier === undefined) throw refuse(`--hub-tier ${text}: expected ${tierNames.join(', ')} or off`)
+  return tier
 }
 
 /** The values given for each option, in order. Flags have the value ''. */
@@ -123,20 +158,31 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
     if (text === '') throw refuse(`--${name}: expects ${declarations[name]?.value}`)
     return text === undefined ? undefined : resolve(text)
   }
+  const offlineAtS = number('offline-at', last('offline-at'), 0, secondsMax, false)
+  const offlineForS = number('offline-for', last('offline-for'), 0, secondsMax, false)
+  if (offlineForS !== undefined && offlineAtS === undefined) {
+    throw refuse(`--offline-for ${offlineForS}: expected --offline-at with it`)
+  }
   return {
     help: false,
     options: {
-      durationS: number('duration', last('duration'), 1, 31_536_000, false),
+      durationS: number('duration', last('duration'), 1, secondsMax, false),
       reportFile: path('report'),
       upstreamFolder: path('upstream-out'),
       manifestFile: path('manifest'),
       twinFiles: (values.get('twin') ?? []).map(twinFile),
       plant: plantOf(last('plant')),
       replaySpeed: number('replay-speed', last('replay-speed'), 0.001, 1_000_000, false) ?? 1,
-      seed: number('seed', last('seed'), 0, 2 ** 31 - 1, true) ?? 1,
+      seed: number('seed', last('seed'), 0, 2 ** 31 - 1, true) ?? seedDefault,
       stateFolder: path('state'),
       port: number('port', last('port'), 0, 65_535, true) ?? 8883,
       bundles: values.has('bundles'),
+      offlineAtS,
+      offlineForS,
+      faultsFile: path('faults'),
+      hubTier: tierOf(last('hub-tier')),
+      hubUnits: number('hub-units', last('hub-units'), 1, 200, true) ?? 1,
+      coolOffS: number('cool-off', last('cool-off'), 0, secondsMax, false) ?? edgeAgentLimits.coolOffMs / 1000,
     },
   }
 }

@@ -10,7 +10,9 @@ import type { RunOptions } from './options.ts'
 import { type Preparation, prepare } from './preparation.ts'
 import { computeProduction } from './production.ts'
 import { faultsOf, makeReport, noRows, type Report, type Settings } from './report.ts'
+import { edgeAgentLimits } from './restart-policy.ts'
 import { type Runtime, startRuntime, stopGraceMs } from './runtime.ts'
+import { ScheduledFaults, scheduleOf } from './scheduled-faults.ts'
 import { Screen } from './screen.ts'
 import { accountingLabel, liveSettings } from './settings.ts'
 import { openStateFolder, stateFolderDefault } from './state-folder.ts'
@@ -171,6 +173,7 @@ async function finish(
 export async function run(options: RunOptions, { out, stop }: RunSurroundings): Promise<number> {
   const clock = systemClock
   await using cleanup = new AsyncDisposableStack()
+  const schedule = scheduleOf(options)
   const state = await openStateFolder(options.stateFolder)
   const preparation = await prepare(options, clock)
   const { deployment, plant } = preparation
@@ -190,6 +193,9 @@ export async function run(options: RunOptions, { out, stop }: RunSurroundings): 
     deployment,
     stateFolder: state.path,
     clock,
+    restartLimits: { ...edgeAgentLimits, coolOffMs: options.coolOffS * 1000 },
+    plant,
+    onFault: (text) => observer.notice(`fault: ${text}`),
     onEvent: (event) => observer.event(event),
     onMessage: (message) => observer.message(message),
   })
@@ -202,12 +208,18 @@ export async function run(options: RunOptions, { out, stop }: RunSurroundings): 
     ...hintsFor(options).map((hint) => `  ${hint}`),
   ])
   observer.begin()
+  const scheduled = new ScheduledFaults(schedule, runtime.faults, clock)
+  cleanup.defer(() => scheduled.end())
   const settings = liveSettings(runtime.cloud)
   const labelAtStart = accountingLabel(settings())
   const baseline = await startModules(runtime, clock, state.isUsed)
   const computeOnce = onceProduction(preparation, observer)
   await watch(runtime, observer, display, clock, options, stop, computeOnce)
-  const { report, faults } = await finish(runtime, observer, clock, settings, { baseline, labelAtStart })
+  scheduled.end()
+  // What is left of the run is the account, which needs everything in order.
+  await runtime.faults.clear()
+  const { report, faults: found } = await finish(runtime, observer, clock, settings, { baseline, labelAtStart })
+  const faults = [...found, ...scheduled.problems]
   await computeOnce()
   display.close()
   if (options.reportFile !== undefined) {
@@ -215,5 +227,7 @@ export async function run(options: RunOptions, { out, stop }: RunSurroundings): 
     writeFileAtomic(options.reportFile, `${JSON.stringify(report, null, 2)}\n`)
   }
   display.lines(summaryLines(report, observer.production, faults))
+  if (faults.length > 0)
+    display.lines([`seed ${options.seed}; the same options with --seed ${options.seed} repeat the run`])
   return faults.length === 0 ? 0 : 1
 }

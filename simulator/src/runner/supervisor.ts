@@ -143,10 +143,6 @@ export class Supervisor {
     }))
   }
 
-  names(): string[] {
-    return [...this.#modules.keys()]
-  }
-
   /** Signals a module's process group. @returns false where it does not run. */
   signal(name: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): boolean {
     const child = this.#modules.get(name)?.child

@@ -35,6 +35,7 @@ const state: ViewState = {
   valuesPerS: 112,
   hub: { messages: 6, bytes: 12_000, blocks: 6 },
   upstreamConnected: true,
+  faults: [],
   alerts: [
     {
       alertId: 'a',

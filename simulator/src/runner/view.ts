@@ -38,6 +38,8 @@ export interface ViewState {
   readonly valuesPerS: number
   readonly hub: Traffic
   readonly upstreamConnected: boolean
+  /** Faults that were ordered and are active. */
+  readonly faults: readonly string[]
   /** Newest first. */
   readonly alerts: readonly AlertView[]
   readonly alertsRaised: number
@@ -154,6 +156,10 @@ function cut({ text, paint }: Line, size: ViewSize): string {
   return size.colour && paint !== 'plain' && fits !== '' ? `\u001b[${codes[paint]}m${fits}\u001b[0m` : fits
 }
 
+function faultsText({ faults }: ViewState): string {
+  return `faults: ${faults.join(', ')}`
+}
+
 /** The view for a terminal of `size`; never more rows, never a wider line. */
 export function viewLines(state: ViewState, size: ViewSize): string[] {
   const until = state.durationS === undefined ? '' : ` of ${clockText(state.durationS)}`
@@ -161,6 +167,7 @@ export function viewLines(state: ViewState, size: ViewSize): string[] {
   const lines: Line[] = [
     line(`weir  ${clockText(state.elapsedS)}${until}  ${state.subject}`, 'bold'),
     line(`readings: ${state.valuesPerS.toFixed(0)} values/s in ${state.rowsPerS.toFixed(0)} rows/s; ${hub}`),
+    ...(state.faults.length === 0 ? [] : [line(faultsText(state), 'red')]),
     line(''),
     ...moduleLines(state.modules),
     line(''),
@@ -191,5 +198,6 @@ export function plainLine(state: ViewState): string {
     `${counted(perRow.raw.messages, 'row')} in ${counted(perMessage.raw.messages, 'message')} became ${perRow.sent.messages}`,
     `${perMessage.savedPct.bytes.toFixed(1)} % fewer bytes than the readers'`,
     counted(state.alertsRaised, 'alert'),
+    ...(state.faults.length === 0 ? [] : [faultsText(state)]),
   ].join(' | ')
 }
