@@ -1,10 +1,18 @@
-/** How many values a second one core aggregates: the aggregator's own code alone, without hub, disk or sending. */
+/** How many values a second one core aggregates: the aggregator's own code, without hub and sending; and with its journal. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ManualClock } from '@weir/lib/clock'
 import { parseConfig } from '@weir/lib/config-parse'
 import type { InputMessage } from '@weir/lib/hub'
+import { nodeFileSystem } from '@weir/lib/journal/file-system'
+import { fsyncIntervalMs } from '@weir/lib/limits'
+import { createLog } from '@weir/lib/log-stdout'
 import { encodeTelemetry } from '@weir/lib/telemetry'
-import { Aggregation, type Arrival } from '../modules/aggregator/src/aggregation.ts'
+import { Aggregation, type Arrival, type Decision } from '../modules/aggregator/src/aggregation.ts'
 import { readArrival } from '../modules/aggregator/src/arrival.ts'
 import { type AggregatorConfig, aggregatorConfig } from '../modules/aggregator/src/config.ts'
+import { openAggregation } from '../modules/aggregator/src/durable.ts'
 
 const devices = 10
 const messagesPerDevice = 60
@@ -21,6 +29,12 @@ export interface AggregatorFigures {
   readonly valuesPerS: number
   /** The same from the bytes of the messages. */
   readonly valuesPerSDecodeIncluded: number
+  /** Both with the journal on, in the temporary folder, synced every `fsyncIntervalMs` and before each decided message. */
+  readonly valuesPerSJournal: number
+  readonly valuesPerSJournalDecodeIncluded: number
+  /** Journal bytes for a row. */
+  readonly journalBytesPerRow: number
+  readonly fsyncIntervalMs: number
   readonly rowsPerMessage: number
   readonly signals: number
   readonly devices: number
@@ -28,7 +42,7 @@ export interface AggregatorFigures {
   readonly functions: readonly string[]
 }
 
-/** Both figures are the median of passes over the same messages, each pass with an aggregation of its own. */
+/** Each figure is the median of passes over the same messages, each pass with an aggregation of its own. */
 export async function benchAggregatorCore(): Promise<AggregatorFigures> {
   const functions = ['avg', 'std', 'min', 'max'] as const
   const config = configOf({
@@ -38,8 +52,12 @@ export async function benchAggregatorCore(): Promise<AggregatorFigures> {
   const messages = makeMessages()
   const arrivals = messages.map(arrivalOf)
   return {
-    valuesPerS: medianRate(() => pass(config, arrivals, (arrival) => arrival)),
-    valuesPerSDecodeIncluded: medianRate(() => pass(config, messages, arrivalOf)),
+    valuesPerS: medianRate(() => pass(plain(config), arrivals, (arrival) => arrival)),
+    valuesPerSDecodeIncluded: medianRate(() => pass(plain(config), messages, arrivalOf)),
+    valuesPerSJournal: medianRate(() => journalled(config, (taker) => pass(taker, arrivals, (arrival) => arrival))),
+    valuesPerSJournalDecodeIncluded: medianRate(() => journalled(config, (taker) => pass(taker, messages, arrivalOf))),
+    journalBytesPerRow: journalled(config, (taker) => pass(taker, arrivals, (arrival) => arrival)),
+    fsyncIntervalMs,
     rowsPerMessage,
     signals,
     devices,
@@ -48,15 +66,53 @@ export async function benchAggregatorCore(): Promise<AggregatorFigures> {
   }
 }
 
-function pass<Input>(config: AggregatorConfig, inputs: readonly Input[], arrivalFrom: (input: Input) => Arrival): void {
+/** An aggregation, with or without a journal. */
+interface Taker {
+  readonly aggregation: Pick<Aggregation, 'core'>
+  /** @param elapsedMs Time since the beginning. */
+  take(arrival: Arrival, elapsedMs: number): Decision
+}
+
+function plain(config: AggregatorConfig): Taker {
   const aggregation = new Aggregation(config)
+  return {
+    aggregation,
+    take: (arrival, elapsedMs) =>
+      aggregation.telemetry(arrival, { processingMs: elapsedMs, wallMs: startMs + elapsedMs }),
+  }
+}
+
+/** Calls `use` with an aggregation that has its journal in a folder of its own; returns journal bytes for a row. */
+function journalled(config: AggregatorConfig, use: (taker: Taker) => void): number {
+  const stateFolder = mkdtempSync(join(tmpdir(), 'weir-bench-aggregator-'))
+  const clock = new ManualClock(startMs)
+  const ignore = () => {}
+  const log = createLog('error', clock, ignore)
+  const context = { clock, log, reject: ignore, fail: ignore, stateFolder, fsyncIntervalMs }
+  try {
+    const durable = openAggregation(context, config, { fileSystem: nodeFileSystem })
+    use({
+      aggregation: durable.aggregation,
+      take(arrival, elapsedMs) {
+        clock.advance(elapsedMs - clock.monotonicMs())
+        return durable.telemetry(arrival)
+      },
+    })
+    const bytesPerRow = durable.journalBytes / durable.aggregation.core.rows.taken
+    durable.close()
+    return Number(bytesPerRow.toFixed(2))
+  } finally {
+    rmSync(stateFolder, { recursive: true })
+  }
+}
+
+function pass<Input>(taker: Taker, inputs: readonly Input[], arrivalFrom: (input: Input) => Arrival): void {
   let records = 0
   inputs.forEach((input, place) => {
-    const processingMs = Math.floor(place / devices) * rowsPerMessage * rowIntervalMs
-    const now = { processingMs, wallMs: startMs + processingMs + rowsPerMessage * rowIntervalMs }
-    for (const message of aggregation.telemetry(arrivalFrom(input), now).messages) records += message.records
+    const elapsedMs = (Math.floor(place / devices) + 1) * rowsPerMessage * rowIntervalMs
+    for (const message of taker.take(arrivalFrom(input), elapsedMs).messages) records += message.records
   })
-  const { taken, late, bad, refused } = aggregation.core.rows
+  const { taken, late, bad, refused } = taker.aggregation.core.rows
   if (taken * signals !== valuesPerPass || late + bad + refused > 0 || records === 0) {
     throw new Error(`bench: a pass took ${taken} rows, kept out ${late + bad + refused}, made ${records} records`)
   }

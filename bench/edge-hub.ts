@@ -1,13 +1,9 @@
-/** Messages per second in and out of the edge hub, its store on disk, and what a fresh alert meets behind a long queue. */
+/** Messages per second in and out of the edge hub, with its store on disk. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '@weir/lib/clock'
-import { Database } from '@weir/simulator/edge-hub/database'
-import { GroupCommit } from '@weir/simulator/edge-hub/group-commit'
 import { RawClient } from '@weir/simulator/edge-hub/raw-client'
-import { MessageStore } from '@weir/simulator/edge-hub/store'
 import { deviceId, routes, TestDevice, until, userName } from '@weir/simulator/edge-hub/testing'
 import type { FromEdgeHubControl } from '@weir/simulator/edge-hub-control'
 import { nodeFlags } from '@weir/simulator/runner/module-processes'
@@ -29,15 +25,6 @@ export interface EdgeHubBench {
   /** Taken and delivered at once: two modules send, four receive. */
   readonly throughPerS: number
   /** Peak resident memory of the edge hub, bytes. */
-  readonly rssBytesMax: number
-}
-
-export interface DrainBench {
-  readonly messages: number
-  readonly drainS: number
-  /** From publishing an alert to its arrival at the cloud, while the queue drains. */
-  readonly alertMsP50: number
-  readonly alertMsP99: number
   readonly rssBytesMax: number
 }
 
@@ -83,75 +70,6 @@ export async function benchEdgeHub(messages = 20_000, main = bundled): Promise<E
   } finally {
     await stop(device, hub)
   }
-}
-
-/** Fills the store with messages of low priority, then drains it to the cloud and sends alerts meanwhile. */
-export async function benchDrain(messages = 1_000_000, main = bundled): Promise<DrainBench> {
-  const device = await TestDevice.start(
-    ['reader-1', 'forwarder'],
-    routes({
-      alerts: { route: 'FROM /messages/modules/forwarder/outputs/alerts INTO $upstream', priority: 0 },
-      raw: { route: 'FROM /messages/modules/reader-1/* INTO $upstream', priority: 6 },
-    }),
-    { meterTelemetry: false },
-  )
-  await fill(device, messages)
-  const sentMs = new Map<string, number>()
-  const latenciesMs: number[] = []
-  let drained = 0
-  device.cloud.onMessage(({ moduleId, systemProperties }) => {
-    const sent = sentMs.get(systemProperties['messageId'] ?? '')
-    if (moduleId === 'reader-1') drained++
-    else if (sent !== undefined) latenciesMs.push(performance.now() - sent)
-  })
-  const hub = await startHub(device, main)
-  try {
-    const start = performance.now()
-    const forwarder = await connect(device, hub, 'forwarder')
-    for (let index = 0; drained < messages; index++) {
-      sentMs.set(`alert-${index}`, performance.now())
-      const topic = `devices/${deviceId}/modules/forwarder/messages/events/%24.on=alerts&%24.mid=alert-${index}/`
-      forwarder.publish(topic, Buffer.alloc(bodyBytes), () => {})
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    const drainS = (performance.now() - start) / 1000
-    latenciesMs.sort((one, other) => one - other)
-    const quantile = (part: number): number => latenciesMs[Math.floor((latenciesMs.length - 1) * part)] ?? 0
-    return {
-      messages,
-      drainS,
-      alertMsP50: quantile(0.5),
-      alertMsP99: quantile(0.99),
-      rssBytesMax: peakRssBytes(hub),
-    }
-  } finally {
-    await stop(device, hub)
-  }
-}
-
-async function fill(device: TestDevice, messages: number): Promise<void> {
-  const database = new Database(join(device.settings.stateFolder, 'edge-hub.db'))
-  const commit = new GroupCommit(database, systemClock)
-  const store = new MessageStore(database, commit, systemClock, { available: () => {}, expired: () => {} })
-  const destination = { target: '$upstream', input: '', priority: 6, expiresMs: undefined }
-  const body = Buffer.alloc(bodyBytes)
-  for (let index = 0; index < messages; index++) {
-    store.put(
-      {
-        kind: 'message',
-        moduleId: 'reader-1',
-        properties: {},
-        systemProperties: { messageId: String(index) },
-        body,
-        enqueuedMs: Date.now(),
-      },
-      [destination],
-      () => {},
-    )
-    if (index % 1000 === 999) commit.flush()
-  }
-  commit.close()
-  database.close()
 }
 
 async function startHub(device: TestDevice, main: string): Promise<Hub> {

@@ -3,14 +3,13 @@
  * routes of the default manifest with all its modules, each a process run from its bundle.
  */
 import { type Clock, sleep, systemClock } from '@weir/lib/clock'
-import type { JsonObject } from '@weir/lib/json'
-import { asObject } from '@weir/lib/json'
+import { asObject, type JsonObject } from '@weir/lib/json'
 import { type CloudMessage, messageTypeOf, parseBody } from '@weir/simulator/cloud/cloud-message'
 import { loadDeployment } from '@weir/simulator/manifest/load'
-import { PlantImage } from '@weir/simulator/plant/image'
+import type { SignalSource } from '@weir/simulator/plant/image'
 import { plantDevices } from '@weir/simulator/plant/layout'
-import { type ModbusServer, startModbusServer } from '@weir/simulator/plant/server'
-import { desiredOf, readerName } from '@weir/simulator/runner/demo'
+import { type Plant, startPlant } from '@weir/simulator/plant/plant'
+import { desiredOf, laidOver, linksOverlay, readerName } from '@weir/simulator/runner/demo'
 import { manifestDefault } from '@weir/simulator/runner/preparation'
 import { percentile } from '@weir/simulator/runner/report'
 import { BenchDevice, processFlags, rounded } from './edge-device.ts'
@@ -39,18 +38,13 @@ export interface LatencyBench {
 }
 
 export async function benchLatency(): Promise<LatencyBench> {
-  const deployment = loadDeployment(manifestDefault, {})
-  const reader = desiredOf(deployment, readerName) ?? {}
+  const manifest = loadDeployment(manifestDefault, {})
+  const reader = desiredOf(manifest, readerName) ?? {}
   const plant = await TogglingPlant.start(reader, systemClock)
-  const names = deployment.modules.map(({ name }) => name)
+  const { edgeHubDesired, modules } = laidOver(manifest, [linksOverlay(plant.addresses)])
   const device = await BenchDevice.start({
-    edgeHubDesired: deployment.edgeHubDesired,
-    modules: Object.fromEntries(
-      deployment.modules.map(({ name, desired }) => [
-        name,
-        { folder: `modules/${name}`, desired: name === readerName ? { ...desired, links: plant.links } : desired },
-      ]),
-    ),
+    edgeHubDesired,
+    modules: Object.fromEntries(modules.map(({ name, desired }) => [name, { folder: `modules/${name}`, desired }])),
   })
   try {
     device.cloud.onMessage((message) => plant.take(message))
@@ -59,13 +53,12 @@ export async function benchLatency(): Promise<LatencyBench> {
       device.cloud.patchDesired(readerName, { pollIntervalMs })
       byPollInterval.push(await measure(plant, pollIntervalMs))
     }
-    const { publishIntervalMs } = reader
     return {
       settings: {
         manifest: 'deployment.template.json',
-        modules: names.join(', '),
+        modules: modules.map(({ name }) => name).join(', '),
         devices: plant.deviceIds.length,
-        publishIntervalMs: Number(publishIntervalMs),
+        publishIntervalMs: Number(reader['publishIntervalMs']),
         nodeFlags: processFlags(),
       },
       byPollInterval,
@@ -107,34 +100,31 @@ interface Waited {
 
 /** The plant of a modbus-reader configuration. One signal of each device changes when it is told to, all others stand still. */
 class TogglingPlant {
-  readonly deviceIds: readonly string[]
-  /** Where the devices answer, as the reader's configuration has it. */
-  readonly links: JsonObject = {}
   readonly #clock: Clock
-  readonly #image: PlantImage
-  readonly #servers: ModbusServer[] = []
-  readonly #values = new Map<string, number>()
+  readonly #plant: Plant
+  readonly #values: Map<string, number>
   readonly #waited = new Map<string, Waited>()
   #changes = 0
 
-  private constructor(reader: JsonObject, clock: Clock) {
-    const devices = plantDevices(reader)
-    this.deviceIds = devices.map(({ deviceId }) => deviceId)
+  private constructor(plant: Plant, values: Map<string, number>, clock: Clock) {
+    this.#plant = plant
+    this.#values = values
     this.#clock = clock
-    this.#image = new PlantImage(devices, (deviceId, name) => () => {
-      return name === signal ? (this.#values.get(deviceId) ?? normalValue) : 1
-    })
-    this.#image.update(0, clock.nowMs())
   }
 
   static async start(reader: JsonObject, clock: Clock): Promise<TogglingPlant> {
-    const plant = new TogglingPlant(reader, clock)
-    for (const [link, units] of plant.#image.units) {
-      const server = await startModbusServer(units)
-      plant.#servers.push(server)
-      plant.links[link] = { ...asObject(asObject(reader['links'])?.[link]), host: server.host, port: server.port }
-    }
-    return plant
+    const values = new Map<string, number>()
+    const source: SignalSource = (deviceId, name) => () => (name === signal ? (values.get(deviceId) ?? normalValue) : 1)
+    return new TogglingPlant(await startPlant(plantDevices(reader), source, clock), values, clock)
+  }
+
+  get deviceIds(): string[] {
+    return this.#plant.devices.map(({ deviceId }) => deviceId)
+  }
+
+  /** Where the devices answer. */
+  get addresses(): Plant['addresses'] {
+    return this.#plant.addresses
   }
 
   /** Takes the signal of a device over its limit, or back; resolves with the time until the alert arrived, milliseconds. */
@@ -148,7 +138,7 @@ class TogglingPlant {
       arrivalTimeoutMs,
     )
     this.#waited.set(deviceId, { value, changedMs: this.#clock.monotonicMs(), arrived: resolve })
-    this.#image.update(0, this.#clock.nowMs())
+    this.#plant.image.update(0, this.#clock.nowMs())
     return promise.finally(() => timer.cancel())
   }
 
@@ -161,7 +151,7 @@ class TogglingPlant {
     if (waited?.value === alert?.['value']) waited?.arrived(this.#clock.monotonicMs() - waited.changedMs)
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#servers.map((server) => server.close()))
+  close(): Promise<void> {
+    return this.#plant.close()
   }
 }

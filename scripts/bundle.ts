@@ -72,6 +72,7 @@ export function programs(): { entry: string; outFile: string }[] {
       { entry: 'lib/src/weir-container.ts', outFile: `dist/modules/${name}/weir.mjs` },
     ]),
     { entry: 'simulator/src/edge-hub/main.ts', outFile: 'dist/edge-hub/main.mjs' },
+    { entry: 'simulator/src/faults/preload.ts', outFile: 'dist/faults/preload.mjs' },
   ]
 }
 

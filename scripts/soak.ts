@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { problemsOf, runKills } from '../test/soak/kill-run.ts'
-import { processNames } from '../test/soak/pipeline.ts'
+import { processNames } from '../test/soak/running-device.ts'
 
 const { values } = parseArgs({
   options: {

@@ -15,7 +15,8 @@
  *   between the two. Where the listener throws, the socket is destroyed and the throw goes on as an uncaught exception.
  * - The first connection that fails is always called "Not authorized"; only the text behind that says what happened.
  * - Requests of twins have no time-out, and a refused report looks like a success: see twin-limits.ts.
- * - The debug line of a send makes JSON of the whole message, printed or not: see QuietMessage.
+ * - The debug lines of a send and of its acknowledgement make JSON of the whole message, of each byte of its body too,
+ *   printed or not: see QuietMessage and below it.
  */
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
@@ -54,6 +55,8 @@ class QuietMessage extends common.Message {
     return this.messageId
   }
 }
+
+Object.assign(common.results.MessageEnqueued.prototype, { toJSON: () => '' })
 
 /** The SDK's transport with every method call handed to one listener, named or not. */
 class Transport extends mqtt.Mqtt {

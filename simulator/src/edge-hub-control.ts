@@ -23,6 +23,8 @@ export interface EdgeHubSettings {
   readonly meterTelemetry: boolean
   /** How deliveries to modules fail from the start on. */
   readonly deliveryFaults?: DeliveryFaultSettings | undefined
+  /** The server certificate is renewed after this, however long it is good for: `ServerCertificateRenewAfterInMs`. */
+  readonly certificateRenewAfterMs?: number | undefined
 }
 
 /** What the edge hub counted; sums since its process started. */

@@ -1,4 +1,4 @@
-import { seededRandom } from './random.ts'
+import { seededRandom } from '@weir/simulator/faults/random'
 
 export interface Kill {
   readonly process: string
@@ -20,7 +20,7 @@ export interface KillPlan {
 
 /** Each process `killsEach` times, in an order and after pauses that follow from the seed. */
 export function planKills({ processes, killsEach, seed, pauseMsMin, pauseMsMax, crossingMs }: KillPlan): Kill[] {
-  const random = seededRandom(seed)
+  const random = seededRandom(seed, 'kills')
   return processes
     .flatMap((process) => Array.from({ length: killsEach }, () => ({ process, at: random() })))
     .toSorted((a, b) => a.at - b.at)

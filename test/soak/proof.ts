@@ -15,15 +15,19 @@ import {
   windowProblems,
 } from './invariants.ts'
 
-/** How many messages of a reader may die with it: those in flight, and those not yet sent. */
-const readerTailMax = 64
-
 /** The rule of the manifest's detector. */
 const highTemperature: HighLimit & { alertType: string } = {
   signal: 'temperature',
   high: 80,
   deadband: 2,
   alertType: 'HIGH_TEMPERATURE',
+}
+
+export interface ExamineOptions {
+  readonly elsewhere: RowsElsewhere
+  readonly windowMs: number
+  /** How many messages may have died with a reader: those in flight, and those not yet sent. */
+  readonly readerTailMax: number
 }
 
 /** What was found wrong, by guarantee. */
@@ -58,7 +62,10 @@ function bodies<Schema extends z.ZodType>(
  * Holds what arrived against what the edge hub took from the reader.
  * @param taken All messages at the hub stand-in, the reader's telemetry among them, in their order.
  */
-export function examine(taken: readonly CloudMessage[], elsewhere: RowsElsewhere, windowMs: number): Findings {
+export function examine(
+  taken: readonly CloudMessage[],
+  { elsewhere, windowMs, readerTailMax }: ExamineOptions,
+): Findings {
   const messages = distinctMessages(taken)
   const telemetry = bodies(messages, 'telemetry', telemetrySchema)
   const rows = rowsOf(telemetry)
@@ -67,8 +74,9 @@ export function examine(taken: readonly CloudMessage[], elsewhere: RowsElsewhere
   const alerts = bodies(messages, 'alert', alertSchema)
   const ofRule = alerts.filter(({ alertType }) => alertType === highTemperature.alertType)
   const isTelemetry = (message: CloudMessage): boolean => messageTypeOf(message) === 'telemetry'
-  const fromReader = messages.filter(isTelemetry)
-  const fromOthers = messages.filter((message) => !isTelemetry(message))
+  // Repeats too: what was sent before by another session counts in both.
+  const fromReader = taken.filter(isTelemetry)
+  const fromOthers = taken.filter((message) => !isTelemetry(message))
   return {
     windows: windowProblems(rows, records, windowMs),
     doubledRecords: doubledRecordProblems(records),
@@ -84,4 +92,8 @@ export function examine(taken: readonly CloudMessage[], elsewhere: RowsElsewhere
       redelivered: taken.length - messages.length,
     },
   }
+}
+
+export function allProblems({ seen: _, ...byGuarantee }: Findings): string[] {
+  return Object.values(byGuarantee).flat()
 }

@@ -34,7 +34,7 @@ import type { Moment } from './window-core.ts'
 
 const mebibyte = 2 ** 20
 /** Journal bytes after which a snapshot is due: at least these, and so many times the last snapshot. */
-const snapshotEveryBytesDefault = 2 * mebibyte
+const snapshotEveryBytesMin = 2 * mebibyte
 const snapshotEveryTimes = 8
 /** Of `journalBytesMax`: the journal keeps what came since the snapshot before the last. */
 const snapshotShareMax = 1 / 4
@@ -55,6 +55,7 @@ export type DurableContext = Pick<
 export interface DurableParts {
   readonly fileSystem: FileSystem
   readonly segmentBytesMax?: number
+  /** Journal bytes between two snapshots. */
   readonly snapshotEveryBytes?: number
 }
 
@@ -140,7 +141,7 @@ export class DurableAggregation {
     this.#journal = journal
     this.#journalBytesMax = config.journalBytesMax
     this.#snapshots = snapshots
-    this.#dueBytes = this.#everyBytes
+    this.#dueBytes = this.#snapshotBytes(0)
     this.#aggregation = this.#restore() ?? new Aggregation(savedConfigSchema.parse(config))
     this.#replay()
     // The monotonic time in whole milliseconds, so that processing time goes on exactly where it was.
@@ -260,22 +261,23 @@ export class DurableAggregation {
       const released = this.#snapshots.write({ throughSequence, content }, keepLast)
       this.#snapshotSequence = throughSequence
       this.#bytes = 0
-      const wantedBytes = Math.max(this.#everyBytes, snapshotEveryTimes * content.length)
-      this.#dueBytes = Math.min(wantedBytes, this.#journalBytesMax * snapshotShareMax)
+      this.#dueBytes = this.#snapshotBytes(content.length)
       if (released !== undefined) this.#journal.release(released)
     } catch (error) {
       throw unwritable(this.#context, error)
     }
   }
 
-  /** The journal has everything still; the next attempt comes after as many bytes again. */
+  /** The journal has everything still; the next attempt comes after some more of it. */
   #noSnapshot(error: unknown): void {
-    this.#dueBytes = this.#bytes + this.#everyBytes
+    this.#dueBytes = this.#bytes + this.#snapshotBytes(0)
     this.#context.reject('snapshotFailed', errorText(error))
   }
 
-  get #everyBytes(): number {
-    return this.#parts.snapshotEveryBytes ?? snapshotEveryBytesDefault
+  /** Journal bytes until the next snapshot. @param lastBytes Bytes of the last. */
+  #snapshotBytes(lastBytes: number): number {
+    const wantedBytes = Math.max(snapshotEveryBytesMin, snapshotEveryTimes * lastBytes)
+    return this.#parts.snapshotEveryBytes ?? Math.min(wantedBytes, this.#journalBytesMax * snapshotShareMax)
   }
 
   #reopen(bytesMax: number): void {

@@ -1,7 +1,6 @@
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseConfig } from '@weir/lib/config-parse'
 import type { InputMessage } from '@weir/lib/hub'
+import { MemoryFileSystem } from '@weir/lib/journal/memory-file-system'
 import type { JsonObject } from '@weir/lib/json'
 import { aggregateSchema, type Row, receiptSchema } from '@weir/lib/messages'
 import { encodeTelemetry } from '@weir/lib/telemetry'
@@ -9,7 +8,7 @@ import { runCommand, type TestContext, testContext } from '@weir/lib/test-contex
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type AggregatorConfig, aggregatorConfig } from './config.ts'
-import { aggregator } from './module.ts'
+import { aggregator, startAggregator } from './module.ts'
 
 const noonMs = Date.UTC(2026, 10, 21, 12)
 
@@ -158,7 +157,7 @@ describe('a restart of the aggregator', () => {
     await module.stop()
     expect(context.published).toEqual([])
     const next = start(testContext({ startMs: noonMs + 60_000, stateFolder: context.stateFolder }))
-    expect(next.module.status()).toMatchObject({ rowsTaken: 2, rowsOpen: 2, rowsKeptAtStart: 2 })
+    expect(next.module.status()).toMatchObject({ rowsTaken: 2, rowsOpen: 2 })
     next.module.input?.(telemetry('press-4', [2, 8], [17, 1]))
     next.context.clock.advance(1_000)
     expect(recordsOf(next.context)).toMatchObject([{ sampleCount: 3, avg_level: 4 }])
@@ -174,15 +173,32 @@ describe('a restart of the aggregator', () => {
     expect(recordsOf(next.context)).toHaveLength(1)
   })
 
-  it('sends again, under the same messageId, what the hub had not taken', async () => {
+  it('hands over again, under the same messageId, what may not be on the disk in the queue of the host', async () => {
     const { context, module } = start()
     context.queuedMessages = 1
     module.input?.(telemetry('press-4', [0, 1], [17, 1]))
-    context.clock.advance(1_000)
+    context.clock.advance(context.fsyncIntervalMs)
     await module.stop()
     const next = start(testContext({ startMs: noonMs + 60_000, stateFolder: context.stateFolder }))
     expect(next.context.published).toEqual(context.published)
     expect(unaccounted(next.module.status())).toBe(0)
+  })
+
+  it.each([
+    ['the hub has taken', 0, 2_000],
+    ['is on the disk in the queue of the host', 1, 7_000],
+  ])('hands over once what %s', async (_what, queuedMessages, elapsedMs) => {
+    const { context, module } = start()
+    context.queuedMessages = queuedMessages
+    module.input?.(telemetry('press-4', [0, 1], [17, 1]))
+    context.clock.advance(elapsedMs + 1_000)
+    await module.stop()
+    expect(context.published).toHaveLength(1)
+    const next = testContext({ startMs: noonMs + 60_000, stateFolder: context.stateFolder })
+    next.queuedMessages = queuedMessages
+    const { module: later } = start(next)
+    expect(next.published).toEqual([])
+    expect(later.status()).toMatchObject({ rowsInUnsentRecords: queuedMessages, rowsSent: 1 - queuedMessages })
   })
 
   it('does not let time pass for a device while the aggregator is stopped', async () => {
@@ -196,29 +212,52 @@ describe('a restart of the aggregator', () => {
     expect(recordsOf(next.context)).toHaveLength(1)
   })
 
-  it('does not read the same state twice: a kill after the start sends no window again', async () => {
-    const { context, module } = start()
+  it('takes the place of no other process that runs on the same state', () => {
+    const { context } = start()
+    expect(() => start(testContext({ stateFolder: context.stateFolder }))).toThrow(
+      expect.objectContaining({ code: 'STATE_LOCKED' }),
+    )
+  })
+})
+
+describe('a fault of the disk', () => {
+  /** Starts on a disk in memory, which fails on demand. */
+  function startOn(fileSystem: MemoryFileSystem) {
+    const context = testContext({ startMs: noonMs, stateFolder: '/state' })
+    return { context, module: startAggregator(context, config, { fileSystem }) }
+  }
+
+  it('leaves the message at hand with the hub, and ends the process', () => {
+    const fileSystem = new MemoryFileSystem()
+    const { context, module } = startOn(fileSystem)
+    fileSystem.fault = () => ({ code: 'EIO' })
+    expect(() => module.input?.(telemetry('press-4', [0, 1]))).toThrow(
+      expect.objectContaining({ code: 'STATE_UNWRITABLE' }),
+    )
+    expect(context.failures).toMatchObject([{ code: 'STATE_UNWRITABLE' }])
+    expect(module.status()).toMatchObject({ rowsTaken: 0, devices: 0 })
+  })
+
+  it('ends the process where no message is at hand, and nothing leaves', () => {
+    const fileSystem = new MemoryFileSystem()
+    const { context, module } = startOn(fileSystem)
+    module.input?.(telemetry('press-4', [0, 1], [17, 5]))
+    fileSystem.fault = () => ({ code: 'EIO' })
+    context.clock.advance(10_000)
+    expect(context.failures[0]).toMatchObject({ code: 'STATE_UNWRITABLE' })
+    expect(context.published).toEqual([])
+  })
+
+  it('at the stop is a failure, and what was acknowledged is there at the next start', async () => {
+    const fileSystem = new MemoryFileSystem()
+    const { context, module } = startOn(fileSystem)
     module.input?.(telemetry('press-4', [0, 1]))
-    await module.stop()
-    const { stateFolder } = context
-    start(testContext({ stateFolder }))
-    expect(start(testContext({ stateFolder })).module.status()).toMatchObject({ rowsOpen: 0 })
-  })
-
-  it('passes over damaged state, says so, and runs', () => {
-    const context = testContext({ startMs: noonMs })
-    writeFileSync(join(context.stateFolder, 'windows.json'), '{"stateVersion":1,"state":{"aggreg')
-    const { module } = start(context)
-    expect([...context.rejected.keys()]).toEqual(['stateDamaged'])
-    expect(module.status()).toMatchObject({ rowsOpen: 0 })
-  })
-
-  it('refuses the state of a newer version and leaves it where it is', () => {
-    const context = testContext({ startMs: noonMs })
-    const file = join(context.stateFolder, 'windows.json')
-    writeFileSync(file, '{"stateVersion":999,"state":{}}')
-    expect(() => start(context)).toThrow(/newer/)
-    expect(existsSync(file)).toBe(true)
+    fileSystem.fault = ({ name }) => (name === 'sync' ? { code: 'EIO' } : undefined)
+    await expect(module.stop()).rejects.toMatchObject({ code: 'STATE_UNWRITABLE' })
+    expect(context.failures).not.toEqual([])
+    fileSystem.fault = undefined
+    fileSystem.kill()
+    expect(startOn(fileSystem).module.status()).toMatchObject({ rowsTaken: 1, rowsOpen: 1 })
   })
 })
 

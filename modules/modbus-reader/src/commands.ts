@@ -3,10 +3,11 @@ import { WeirError } from '@weir/lib/errors'
 import type { JsonValue } from '@weir/lib/json'
 import { idPattern } from '@weir/lib/limits'
 import { z } from 'zod'
-import { isBitTable, type ModbusConfig, tables } from './config.ts'
+import type { ModbusConfig } from './config.ts'
 import { requestBitsMax, requestRegistersMax, tableAddresses, unitIdMax } from './limits.ts'
 import type { LinkRunner } from './link-runner.ts'
 import { roundTo } from './scale.ts'
+import { isBitTable, tables } from './tables.ts'
 import { isGatewaySilence, type ReadAnswer, type ReadRequest } from './transport.ts'
 
 /** What the commands see of the running module. */
@@ -143,14 +144,14 @@ const planArguments = z.strictObject({ link: id.optional().meta({ description: '
 
 function planOf(linkId: string, runner: LinkRunner): JsonValue[] {
   return runner.groups.flatMap(({ unitId, intervalMs, requests }) =>
-    requests.map(({ table, address, count, signals }) => ({
+    requests.map(({ table, address, count, items }) => ({
       link: linkId,
       unitId,
       intervalMs,
       table,
       address,
       count,
-      signals: signals.join(', '),
+      signals: items.map(({ deviceId, signalId }) => `${deviceId}/${signalId}`).join(', '),
     })),
   )
 }

@@ -1,6 +1,8 @@
 import { parseConfig } from '@weir/lib/config-parse'
 import { describe, expect, it } from 'vitest'
 import { modbusConfig } from './config.ts'
+import { groupsOfLink } from './groups.ts'
+import { dataSheetPlace } from './signal-config.ts'
 
 const signal = { table: 'holding', address: 0, type: 'uint16' }
 
@@ -34,13 +36,36 @@ describe('configuration', () => {
 
   it.each([
     [{ table: 'coil' }, 'devices/press-4/signals/temp/type: uint16 does not fit table coil, expected bit'],
+    [{ type: 'bit' }, 'devices/press-4/signals/temp/bit: is missing, expected 0 to 15, the bit of the register'],
+    [{ type: 'string' }, 'devices/press-4/signals/temp/length: is missing, expected the characters'],
+    [{ bit: 3 }, 'devices/press-4/signals/temp/bit: has no meaning for uint16; remove it'],
+    [{ asText: true }, 'devices/press-4/signals/temp/asText: has no meaning for uint16; remove it'],
     [
-      { type: 'bit' },
-      'devices/press-4/signals/temp/type: bit does not fit table holding, expected int16, uint16, int32, uint32, float32',
+      { type: 'uint64', asText: true, scale: 10 },
+      'devices/press-4/signals/temp/scale: has no meaning for a number as text; remove it',
     ],
     [
+      { type: 'string', length: 4, byteOrder: 'CDAB' },
+      'devices/press-4/signals/temp/byteOrder: CDAB does not fit a string, expected ABCD, or BADC where the bytes are swapped',
+    ],
+    [
+      { byteOrder: 'HGFEDCBA' },
+      'devices/press-4/signals/temp/byteOrder: HGFEDCBA is for 64 bits, expected an order of four letters such as BADC',
+    ],
+    [
+      { invalid: ['0x10000'] },
+      'devices/press-4/signals/temp/invalid/0: 0x10000 has more bits than uint16, expected up to 4 digits',
+    ],
+    [
+      { invalid: [1.5] },
+      'devices/press-4/signals/temp/invalid/0: 1.5 is no raw value of uint16, expected a whole number',
+    ],
+    [{ range: { clamp: true } }, 'devices/press-4/signals/temp/range: has no limit; set min, max or both'],
+    [{ range: { min: 5, max: 5 } }, 'devices/press-4/signals/temp/range: max 5 must exceed min 5'],
+    [{ table: undefined }, 'devices/press-4/signals/temp/table: is missing, expected coil, discrete, input or holding'],
+    [
       { address: 65_535, type: 'float32' },
-      'devices/press-4/signals/temp/address: 65535 leaves no room for float32, the last address is 65535',
+      'devices/press-4/signals/temp/address: 65535 leaves no room for float32, the last address is 65535 on the wire',
     ],
     [
       { table: 'discrete', type: 'bit', decimals: 1 },
@@ -53,6 +78,60 @@ describe('configuration', () => {
   ])('refuses a signal with %j and names the place', (change, problem) => {
     expect(problemsOfSignal(change)).toEqual([problem])
   })
+
+  it.each([
+    ['oneBased', { address: 0 }, 'address: 0 does not exist where addresses count from 1 (addressing oneBased)'],
+    [
+      'dataSheet',
+      { address: 40_001, table: 'input' },
+      'table: input does not fit address 40001, which is in table holding; remove it',
+    ],
+    ['dataSheet', { address: 465_536, type: 'uint32' }, 'address: 465536 leaves no room for uint32'],
+    ['dataSheet', { address: 40_000 }, 'address: 40000 is no data sheet address'],
+    ['dataSheet', { address: 20_001 }, 'address: 20001 is no data sheet address'],
+    ['dataSheet', { address: 10_001, table: undefined }, 'type: uint16 does not fit table discrete, expected bit'],
+  ])('refuses with addressing %s the signal %j', (addressing, change, problem) => {
+    const problems = problemsOfSignal({}, { addressing, signals: { temp: { ...signal, ...change } } })
+    expect(problems).toEqual([expect.stringContaining(`devices/press-4/signals/temp/${problem}`)])
+  })
+
+  it.each([
+    ['zeroBased', { table: 'holding', address: 7 }],
+    ['oneBased', { table: 'holding', address: 8 }],
+    ['dataSheet', { address: 40_008 }],
+    ['dataSheet', { table: 'holding', address: 400_008 }],
+  ])('takes the same register with addressing %s from %j', (addressing, change) => {
+    const parsed = modbusConfig.schema.parse({
+      links: { a: { transport: 'tcp', host: 'plc' } },
+      devices: { d: { link: 'a', unitId: 1, addressing, signals: { temp: { type: 'uint16', ...change } } } },
+    })
+    expect(groupsOfLink(parsed, 'a').flatMap(({ requests }) => requests)).toMatchObject([
+      { table: 'holding', address: 7, count: 1 },
+    ])
+  })
+
+  it.each([
+    [1, 'coil', 0],
+    [9999, 'coil', 9998],
+    [10_001, 'discrete', 0],
+    [30_001, 'input', 0],
+    [39_999, 'input', 9998],
+    [40_001, 'holding', 0],
+    [49_999, 'holding', 9998],
+    [100_001, 'discrete', 0],
+    [300_001, 'input', 0],
+    [400_001, 'holding', 0],
+    [465_536, 'holding', 65_535],
+  ])('takes %d of a data sheet for %s %d on the wire', (notation, table, address) => {
+    expect(dataSheetPlace(notation)).toEqual({ table, address })
+  })
+
+  it.each([0, 10_000, 20_001, 29_999, 50_001, 99_999, 100_000, 200_001, 400_000, 465_537, 500_001])(
+    'takes %d for no address of a data sheet',
+    (notation) => {
+      expect(dataSheetPlace(notation)).toBeUndefined()
+    },
+  )
 
   it('refuses a device on a link that is not there, and one without signals', () => {
     expect(problemsOfSignal({}, { link: 'hall-9', signals: {} })).toEqual([

@@ -1,69 +1,11 @@
 import type { ConfigDeclaration } from '@weir/lib/config'
-import { idPattern } from '@weir/lib/limits'
 import { z } from 'zod'
-import { tableAddresses, unitIdMax } from './limits.ts'
-import { registersOf, registerTypes } from './registers.ts'
+import { wordOrders } from './byte-order.ts'
+import { requestBitsMax, requestRegistersMax, unitIdMax } from './limits.ts'
+import { addressings, checkSignal, id, neverRead, pollIntervalMs, signal } from './signal-config.ts'
 
-const id = z.string().regex(idPattern, 'must match ^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$')
-
-export const tables = ['coil', 'discrete', 'input', 'holding'] as const
-export type Table = (typeof tables)[number]
-
-export const signalTypes = ['bit', ...registerTypes] as const
-export type SignalType = (typeof signalTypes)[number]
-
-const byteOrder = z.enum(['ABCD', 'BADC', 'CDAB', 'DCBA'])
-export type ByteOrder = z.infer<typeof byteOrder>
-
-const pollIntervalMs = z.int().min(10).max(86_400_000)
 const gapRegistersMax = z.int().min(0).max(123)
 const gapBitsMax = z.int().min(0).max(1998)
-
-const signal = z.strictObject({
-  table: z
-    .enum(tables)
-    .meta({ description: 'Where the signal lies: coil, discrete (input), input or holding (register).' }),
-  address: z
-    .int()
-    .min(0)
-    .max(tableAddresses - 1)
-    .meta({ description: 'Address of the bit or of the first register, counted from 0 as on the wire.' }),
-  type: z
-    .enum(signalTypes)
-    .meta({ description: 'How the value is stored: bit for coils and discrete inputs, a number type for registers.' }),
-  byteOrder: byteOrder.optional().meta({
-    description:
-      'Order of the bytes: ABCD high word and high byte first, CDAB low word first, BADC and DCBA with the bytes of each register swapped. Absent: the order of the device.',
-  }),
-  scale: z
-    .number()
-    .refine((scale) => scale !== 0, 'must not be 0')
-    .default(1)
-    .meta({ description: 'The value is raw × scale + offset.' }),
-  offset: z.number().default(0).meta({ description: 'Added after scaling.' }),
-  decimals: z.int().min(0).max(10).optional().meta({
-    description: 'Decimals kept. Absent: integers keep all that scale and offset give, floats all they have.',
-  }),
-  unit: z.string().max(32).optional().meta({ description: 'Unit of the value, for people.' }),
-  name: z.string().max(128).optional().meta({ description: 'Name of the signal, for people.' }),
-  pollIntervalMs: pollIntervalMs
-    .optional()
-    .meta({ description: 'Time between two polls of this signal. Absent: that of the device.' }),
-  urgent: z
-    .strictObject({
-      above: z
-        .number()
-        .optional()
-        .meta({ description: 'A value that rises above it, or comes back, is published at once.' }),
-      below: z
-        .number()
-        .optional()
-        .meta({ description: 'A value that falls below it, or comes back, is published at once.' }),
-    })
-    .optional()
-    .meta({ description: 'Limits at which readings do not wait for publishIntervalMs.' }),
-})
-export type SignalConfig = z.infer<typeof signal>
 
 const device = z.strictObject({
   link: id.meta({ description: 'The link that leads to the device.' }),
@@ -75,14 +17,39 @@ const device = z.strictObject({
     .max(128)
     .optional()
     .meta({ description: 'Where the device stands; travels with every reading.' }),
-  byteOrder: byteOrder
+  byteOrder: z
+    .enum(wordOrders)
     .default('ABCD')
     .meta({ description: 'Order of the bytes in registers, for signals that state none.' }),
+  addressing: z.enum(addressings).default('zeroBased').meta({
+    description:
+      'How addresses are written: from 0 as on the wire, from 1, or as data sheets do, where 40001 (or 400001) is the first holding register, 30001 the first input register, 10001 the first discrete input and 1 the first coil.',
+  }),
   pollIntervalMs: pollIntervalMs
     .optional()
     .meta({ description: 'Time between two polls of this device. Absent: that of the module.' }),
   gapRegistersMax: gapRegistersMax.optional().meta({ description: 'As the setting of the module, for this device.' }),
   gapBitsMax: gapBitsMax.optional().meta({ description: 'As the setting of the module, for this device.' }),
+  requestRegistersMax: z
+    .int()
+    .min(1)
+    .max(requestRegistersMax)
+    .default(requestRegistersMax)
+    .meta({ description: 'Registers that the device lets one request read.' }),
+  requestBitsMax: z
+    .int()
+    .min(1)
+    .max(requestBitsMax)
+    .default(requestBitsMax)
+    .meta({ description: 'Coils or discrete inputs that the device lets one request read.' }),
+  oneSignalPerRequest: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'true: no two signals share a request, for devices that answer nothing else.' }),
+  neverRead: neverRead.default([]).meta({
+    description:
+      'Addresses on the wire that no poll may touch, as "holding 120-130": for registers that do something when they are read.',
+  }),
   signals: z.record(id, signal).meta({ description: 'Signals by id.' }),
 })
 export type DeviceConfig = z.infer<typeof device>
@@ -122,6 +89,10 @@ const schema = z.strictObject({
       'Unused registers that a request may read along to spare another request. 0: never read an unused register.',
   }),
   gapBitsMax: gapBitsMax.default(64).meta({ description: 'The same for coils and discrete inputs.' }),
+  refusedRetryMs: z.int().min(1000).max(86_400_000).default(3_600_000).meta({
+    description:
+      'Longest time that a register which a device refuses is left alone before it is tried again. It begins with a minute and doubles.',
+  }),
   properties: z
     .record(id, z.string().max(256))
     .default({})
@@ -133,52 +104,6 @@ const schema = z.strictObject({
   devices: z.record(id, device).default({}).meta({ description: 'Devices by id.' }),
 })
 export type ModbusConfig = z.infer<typeof schema>
-
-/** Bits or registers that a signal takes. */
-export function lengthOf(type: SignalType): number {
-  return type === 'bit' ? 1 : registersOf(type)
-}
-
-export function isBitTable(table: Table): boolean {
-  return table === 'coil' || table === 'discrete'
-}
-
-function checkUrgent(at: string, { above, below }: NonNullable<SignalConfig['urgent']>): string[] {
-  if (above === undefined && below === undefined) return [`${at}/urgent: has no limit; set above, below or both`]
-  if (above !== undefined && below !== undefined && above <= below) {
-    return [`${at}/urgent: above ${above} must exceed below ${below}`]
-  }
-  return []
-}
-
-function checkBit(at: string, signal: SignalConfig): string[] {
-  const numeric = {
-    byteOrder: signal.byteOrder !== undefined,
-    scale: signal.scale !== 1,
-    offset: signal.offset !== 0,
-    decimals: signal.decimals !== undefined,
-    urgent: signal.urgent !== undefined,
-  }
-  return Object.entries(numeric)
-    .filter(([, isSet]) => isSet)
-    .map(([key]) => `${at}/${key}: has no meaning for a bit; remove it`)
-}
-
-function checkSignal(at: string, signal: SignalConfig): string[] {
-  const problems: string[] = []
-  if (isBitTable(signal.table) !== (signal.type === 'bit')) {
-    const expected = isBitTable(signal.table) ? 'bit' : registerTypes.join(', ')
-    problems.push(`${at}/type: ${signal.type} does not fit table ${signal.table}, expected ${expected}`)
-  }
-  const end = signal.address + lengthOf(signal.type)
-  if (end > tableAddresses) {
-    problems.push(
-      `${at}/address: ${signal.address} leaves no room for ${signal.type}, the last address is ${tableAddresses - 1}`,
-    )
-  }
-  if (signal.type === 'bit') return [...problems, ...checkBit(at, signal)]
-  return signal.urgent === undefined ? problems : [...problems, ...checkUrgent(at, signal.urgent)]
-}
 
 function check(config: ModbusConfig): string[] {
   const problems: string[] = []
@@ -197,7 +122,9 @@ function check(config: ModbusConfig): string[] {
     }
     const signals = Object.entries(device.signals)
     if (signals.length === 0) problems.push(`${at}/signals: is empty, expected at least one signal`)
-    for (const [signalId, signal] of signals) problems.push(...checkSignal(`${at}/signals/${signalId}`, signal))
+    for (const [signalId, signal] of signals) {
+      problems.push(...checkSignal(`${at}/signals/${signalId}`, signal, device))
+    }
   }
   return problems
 }

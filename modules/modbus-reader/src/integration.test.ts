@@ -7,10 +7,11 @@ import type { ModuleInstance } from '@weir/lib/module'
 import { runCommand, testContext } from '@weir/lib/test-context'
 import { type IServiceVector, ServerTCP } from 'modbus-serial'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type ModbusConfig, modbusConfig, type SignalType } from './config.ts'
+import { type ModbusConfig, modbusConfig } from './config.ts'
 import type { Encoding } from './decode.ts'
 import { encodeRegisters } from './encode.ts'
 import { startReader } from './module.ts'
+import type { SignalType } from './signal-config.ts'
 
 const waitMsMax = 8000
 const cleanups: (() => Promise<unknown> | unknown)[] = []
@@ -123,17 +124,23 @@ const until = (check: () => void) => vi.waitFor(check, { timeout: waitMsMax, int
 
 describe('against a real server', () => {
   it('every type of every table is read right', async () => {
-    const values: Record<string, Partial<Encoding> & { address: number; type: SignalType; value: number }> = {
+    const values: Record<string, Partial<Encoding> & { address: number; type: SignalType; value: number | string }> = {
       i16: { address: 0, type: 'int16', value: -1234 },
       u16: { address: 1, type: 'uint16', value: 65_535 },
       scaled: { address: 2, type: 'uint16', scale: 0.1, value: 21.5 },
       i32: { address: 10, type: 'int32', byteOrder: 'CDAB', value: -2_000_000_000 },
       u32: { address: 12, type: 'uint32', byteOrder: 'DCBA', value: 4_000_000_000 },
       f32: { address: 14, type: 'float32', byteOrder: 'BADC', value: 0.5 },
+      f16: { address: 16, type: 'float16', byteOrder: 'BADC', value: -1.5 },
+      f64: { address: 17, type: 'float64', byteOrder: 'CDAB', value: 1 / 3 },
+      i64: { address: 21, type: 'int64', byteOrder: 'CDABGHEF', value: -9_000_000_000_000 },
+      u64: { address: 25, type: 'uint64', byteOrder: 'DCBA', value: 2 ** 53 - 1 },
+      bcd: { address: 29, type: 'bcd32', byteOrder: 'CDAB', value: 12_345_678 },
+      name: { address: 31, type: 'string', length: 9, byteOrder: 'BADC', value: 'METER 4.2' },
       far: { address: 30_000, type: 'float32', value: -1.25e9 },
     }
     const registers = new Map<number, number>()
-    const expected: Record<string, number | boolean> = {}
+    const expected: Record<string, number | string | boolean> = {}
     const signals: Record<string, object> = {}
     for (const [id, { value, ...signal }] of Object.entries(values)) {
       const encoding = { byteOrder: 'ABCD', scale: 1, offset: 0, ...signal } as const

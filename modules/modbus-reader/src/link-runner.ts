@@ -6,14 +6,16 @@ import { Device, deviceFingerprint } from './device.ts'
 import { groupsOfLink, type PollGroup } from './groups.ts'
 import { UnitHealth } from './health.ts'
 import { Link, type LinkAnswer, type LinkState } from './link.ts'
-import { type Polled, pollGroup, rowOf } from './poll.ts'
+import { type Found, type Polled, pollGroup, rowOf } from './poll.ts'
+import { UnitRefusals } from './refusals.ts'
 import { PollSchedule } from './schedule.ts'
+import type { Table } from './tables.ts'
 import type { OpenTransport, ReadRequest } from './transport.ts'
 
 /** What a runner tells the module. */
 export interface RunnerSink {
   publish(device: Device, rows: Row[], urgent: boolean): void
-  event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'detail'>): void
+  event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'signal' | 'detail'>): void
   /** A poll is over. `overruns`: polls that never began, because the line was too slow. */
   polled(linkId: string, polled: Polled, overruns: number): void
   requested(linkId: string, answer: LinkAnswer): void
@@ -40,6 +42,8 @@ export class LinkRunner {
   #groups = new Map<string, PollGroup>()
   #devices = new Map<string, Device>()
   #units = new Map<number, UnitHealth>()
+  #refusals = new Map<number, UnitRefusals>()
+  #config: ModbusConfig | undefined
   #isStopped = false
   #wake: (() => void) | undefined
 
@@ -86,14 +90,27 @@ export class LinkRunner {
       const isSame = old !== undefined && old.fingerprint === deviceFingerprint(config, device)
       this.#devices.set(deviceId, isSame ? old : new Device(deviceId, config, device, clock, publish))
     }
-    for (const [deviceId, device] of before) if (this.#devices.get(deviceId) !== device) device.flush()
-    const groups = groupsOfLink(config, linkId)
-    this.#groups = new Map(groups.map((group) => [group.key, group]))
+    for (const [deviceId, device] of before) {
+      if (this.#devices.get(deviceId) === device) continue
+      device.flush()
+      this.#refusals.delete(device.config.unitId)
+    }
+    this.#config = config
+    const groups = this.#plan(config)
     this.#units = new Map(
       groups.map(({ unitId }) => [unitId, this.#units.get(unitId) ?? new UnitHealth(settings, random)]),
     )
     this.#schedule.update(groups, clock.monotonicMs())
     this.#wake?.()
+  }
+
+  /** Plans all groups anew, with what is known of the units. */
+  #plan(config: ModbusConfig): PollGroup[] {
+    const groups = groupsOfLink(config, this.#options.linkId, (unitId) => (table, from, to) => {
+      return this.#refusals.get(unitId)?.mayRead(table, from, to) ?? true
+    })
+    this.#groups = new Map(groups.map((group) => [group.key, group]))
+    return groups
   }
 
   /** Reads between two polls, on the same connection; what comes of it changes nothing for the polls. */
@@ -141,6 +158,10 @@ export class LinkRunner {
       this.#schedule.finish(key, clock.monotonicMs())
       return
     }
+    if (this.#refusals.get(group.unitId)?.forgetDue(clock.monotonicMs()) === true && this.#config !== undefined) {
+      this.#plan(this.#config)
+      return
+    }
     const devices = group.rows.map(({ deviceId }) => this.#devices.get(deviceId))
     const polled = await pollGroup(group, (request) => this.#link.read(request))
     if (this.#isStopped) return
@@ -155,6 +176,39 @@ export class LinkRunner {
         device.add(key, rowOf(row, polled, timestamp))
     })
     this.#judge(group.unitId, unit, polled)
+    if (group === this.#groups.get(key)) this.#learn(group.unitId, polled)
+  }
+
+  /** Remembers what the unit refuses, and tells of it once. A unit that refuses everything is only not ready. */
+  #learn(unitId: number, { values, forbidden, healed }: Polled): void {
+    if (this.#config === undefined || values.every((value) => value === undefined)) return
+    if (forbidden.length + healed.length === 0) return
+    const nowMs = this.#options.clock.monotonicMs()
+    const known = this.#refusals.get(unitId) ?? new UnitRefusals(this.#config.refusedRetryMs)
+    this.#refusals.set(unitId, known)
+    const newlyForbidden = forbidden.filter((found) => known.learn(found, nowMs))
+    const newlyHealed = healed.filter((found) => known.learn(found, nowMs))
+    this.#plan(this.#config)
+    this.#refusalEvents('registerForbidden', newlyForbidden, 'the device refuses them; check table and address')
+    this.#refusalEvents('blockHealed', newlyHealed, 'the device refuses to read across them; read apart from now on')
+  }
+
+  /** One event for each device concerned. */
+  #refusalEvents(kind: 'registerForbidden' | 'blockHealed', found: readonly Found[], why: string): void {
+    const { linkId, sink } = this.#options
+    for (const [deviceId, ofDevice] of Map.groupBy(found, ({ item }) => item.deviceId)) {
+      const places = ofDevice.map(({ table, from, to, item }) => `${item.signalId}: ${rangeText(table, from, to)}`)
+      const [only] = ofDevice
+      const isOne = kind === 'registerForbidden' && ofDevice.length === 1 && only !== undefined
+      const detail = `${deviceId} on link ${linkId}: ${why}: ${places.join(', ')}`
+      sink.event({
+        kind,
+        link: linkId,
+        deviceId,
+        ...(isOne ? { signal: only.item.signalId } : {}),
+        detail: detail.slice(0, eventDetailCharsMax),
+      })
+    }
   }
 
   #judge(unitId: number, unit: UnitHealth, { unit: found, detail }: Polled): void {
@@ -179,4 +233,12 @@ export class LinkRunner {
     const kind = state === 'up' ? 'linkUp' : 'linkDown'
     sink.event({ kind, link: linkId, detail: `link ${linkId} ${state === 'up' ? 'is open' : `is down: ${detail}`}` })
   }
+}
+
+/** Longest detail of an event (docs/messages.md). */
+const eventDetailCharsMax = 2048
+
+function rangeText(table: Table, from: number, to: number): string {
+  if (from === to) return `${table} before ${to}`
+  return to - from === 1 ? `${table} ${from}` : `${table} ${from}-${to - 1}`
 }

@@ -70,7 +70,7 @@ class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
     for (const message of telemetryMessages(device.id, device.labels(), rows, urgent)) this.#context.publish(message)
   }
 
-  event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'detail'>): void {
+  event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'signal' | 'detail'>): void {
     const isBad = event.kind === 'linkDown' || event.kind === 'unitDown'
     this.#context.log[isBad ? 'warning' : 'info'](event.detail)
     const timestamp = new Date(this.#context.clock.nowMs()).toISOString()

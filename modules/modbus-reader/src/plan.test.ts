@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isBitTable, tables } from './config.ts'
 import { requestBitsMax, requestRegistersMax } from './limits.ts'
 import { type Item, planRequests } from './plan.ts'
+import { isBitTable, tables } from './tables.ts'
 
 const registerItem = (address: number, length = 1): Item => ({ table: 'holding', address, length })
 

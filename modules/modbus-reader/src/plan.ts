@@ -1,5 +1,5 @@
-import { isBitTable, type Table } from './config.ts'
-import { requestBitsMax, requestRegistersMax } from './limits.ts'
+import type { MayRead } from './refusals.ts'
+import { isBitTable, type Table } from './tables.ts'
 
 /** Something to read: `length` registers or bits of one table. */
 export interface Item {
@@ -8,11 +8,17 @@ export interface Item {
   readonly length: number
 }
 
-export interface Gaps {
+/** What a device takes. */
+export interface RequestLimits {
   /** Unused registers that a request may read along between two items. */
   readonly gapRegistersMax: number
   /** The same for coils and discrete inputs. */
   readonly gapBitsMax: number
+  /** Registers and bits of one request. An item that is longer has a request of its own. */
+  readonly requestRegistersMax: number
+  readonly requestBitsMax: number
+  /** true: no two items share a request. */
+  readonly oneSignalPerRequest: boolean
 }
 
 /** One request and the items it reads; `count` is in registers or bits. */
@@ -23,50 +29,60 @@ export interface PlannedRequest<T extends Item = Item> {
   readonly items: readonly T[]
 }
 
+export interface Plan<T extends Item> {
+  readonly requests: readonly PlannedRequest<T>[]
+  /** Items that no request may read. */
+  readonly unread: readonly T[]
+}
+
 function endOf(item: Item): number {
   return item.address + item.length
 }
 
-function requestOf<T extends Item>(table: Table, address: number, end: number, items: readonly T[]): PlannedRequest<T> {
-  return { table, address, count: end - address, items }
+/** The request that reads `items`, sorted by address, and what lies between them. */
+export function requestOf<T extends Item>(table: Table, items: readonly T[]): PlannedRequest<T> {
+  const address = items[0]?.address ?? 0
+  return { table, address, count: Math.max(...items.map(endOf)) - address, items }
 }
 
 function planTable<T extends Item>(
   table: Table,
   items: readonly T[],
-  gapMax: number,
-  countMax: number,
+  limits: RequestLimits,
+  mayRead: MayRead,
 ): PlannedRequest<T>[] {
-  const sorted = items.toSorted((a, b) => a.address - b.address || a.length - b.length)
+  const gapMax = isBitTable(table) ? limits.gapBitsMax : limits.gapRegistersMax
+  const countMax = isBitTable(table) ? limits.requestBitsMax : limits.requestRegistersMax
   const requests: PlannedRequest<T>[] = []
   let taken: T[] = []
   let start = 0
   let end = 0
-  for (const item of sorted) {
+  for (const item of items.toSorted((a, b) => a.address - b.address || a.length - b.length)) {
     const newEnd = Math.max(end, endOf(item))
-    if (taken.length > 0 && item.address - end <= gapMax && newEnd - start <= countMax) {
+    const isNear = taken.length > 0 && item.address - end <= gapMax && newEnd - start <= countMax
+    if (isNear && !limits.oneSignalPerRequest && mayRead(table, start, newEnd)) {
       taken.push(item)
       end = newEnd
       continue
     }
-    if (taken.length > 0) requests.push(requestOf(table, start, end, taken))
+    if (taken.length > 0) requests.push(requestOf(table, taken))
     taken = [item]
     start = item.address
     end = endOf(item)
   }
-  if (taken.length > 0) requests.push(requestOf(table, start, end, taken))
+  if (taken.length > 0) requests.push(requestOf(table, taken))
   return requests
 }
 
 /**
- * Requests that read every item exactly once: neighbours share a request where the gap between them allows, no item is
- * split, and no request passes 125 registers or 2000 bits. Items may overlap.
+ * Requests that read every item exactly once, but for those that `mayRead` forbids by themselves: neighbours share a
+ * request where the gap between them allows, no item is split, and no request passes the limits or what `mayRead` says.
+ * Items may overlap.
  */
-export function planRequests<T extends Item>(items: readonly T[], gaps: Gaps): PlannedRequest<T>[] {
-  const byTable = Map.groupBy(items, (item) => item.table)
-  return [...byTable].flatMap(([table, ofTable]) =>
-    isBitTable(table)
-      ? planTable(table, ofTable, gaps.gapBitsMax, requestBitsMax)
-      : planTable(table, ofTable, gaps.gapRegistersMax, requestRegistersMax),
+export function planRequests<T extends Item>(items: readonly T[], limits: RequestLimits, mayRead: MayRead): Plan<T> {
+  const { readable = [], unread = [] } = Object.groupBy(items, (item) =>
+    mayRead(item.table, item.address, endOf(item)) ? 'readable' : 'unread',
   )
+  const byTable = Map.groupBy(readable, (item) => item.table)
+  return { requests: [...byTable].flatMap(([table, of]) => planTable(table, of, limits, mayRead)), unread }
 }

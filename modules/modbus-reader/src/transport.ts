@@ -3,7 +3,7 @@ import type { Clock } from '@weir/lib/clock'
 import { errorText, WeirError } from '@weir/lib/errors'
 import type { QualityReason } from '@weir/lib/messages'
 import modbusSerial from 'modbus-serial'
-import { isBitTable, type Table } from './config.ts'
+import { isBitTable, type Table } from './tables.ts'
 
 export interface ReadRequest {
   readonly unitId: number
@@ -35,6 +35,7 @@ export type OpenTransport = (onClosed: (reason: string) => void, signal: AbortSi
 
 /** Exception codes (MODBUS Application Protocol V1.1b3, section 7). */
 const illegalDataAddress = 2
+const illegalDataValue = 3
 const gatewayPathUnavailable = 10
 const gatewayTargetSilent = 11
 
@@ -42,6 +43,12 @@ const gatewayTargetSilent = 11
 export function isGatewaySilence(answer: ReadAnswer): boolean {
   if (answer.failure !== 'exception') return false
   return answer.exceptionCode === gatewayPathUnavailable || answer.exceptionCode === gatewayTargetSilent
+}
+
+/** true: the unit refuses what was to be read: an address, or that many at once (which some devices call a value). */
+export function isAddressRefusal(answer: ReadAnswer): boolean {
+  if (answer.failure !== 'exception') return false
+  return answer.exceptionCode === illegalDataAddress || answer.exceptionCode === illegalDataValue
 }
 
 /** What a failed read makes of the values that it was to bring. */

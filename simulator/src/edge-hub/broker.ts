@@ -235,6 +235,7 @@ export class Broker {
         this.#log.info(`client ${client.id}: unknown subscription ${topic} is ignored`)
         continue
       }
+      this.#log.debug(`client ${client.id}: subscribed ${topic}`)
       connection.subscribe(subscription, qos === 0 ? 0 : 1)
       this.#events.subscribed(connection, subscription)
     }

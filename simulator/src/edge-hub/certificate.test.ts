@@ -78,3 +78,21 @@ test('it is asked for until there is one, and renewed at four fifths of its life
   expect(renewed).toEqual([certificate])
   keeper.stop()
 })
+
+test('it is renewed after the time that it is told, however long it is good for', async () => {
+  const certificate = await ask()
+  const clock = new ManualClock(Date.now())
+  const renewed: ServerCertificate[] = []
+  const request = async () => certificate
+  const keeper = new CertificateKeeper(request, (fresh) => renewed.push(fresh), clock, new TestLog(), 4_000)
+  await keeper.start()
+  for (let times = 1; times <= 3; times++) {
+    clock.advance(3_999)
+    await new Promise(setImmediate)
+    expect(renewed).toHaveLength(times - 1)
+    clock.advance(1)
+    await new Promise(setImmediate)
+    expect(renewed).toHaveLength(times)
+  }
+  keeper.stop()
+})

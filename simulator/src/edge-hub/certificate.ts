@@ -79,12 +79,13 @@ export function renewalMs(certificate: string): number {
   return fromMs + (validToDate.getTime() - fromMs) * lifeUsed
 }
 
-/** Keeps a server certificate fresh: hands out each new one until `stop`. */
+/** Keeps a server certificate fresh: hands out each new one until `stop`. `renewAfterMs`: at the latest after this. */
 export class CertificateKeeper {
   readonly #request: () => Promise<ServerCertificate>
   readonly #renewed: (certificate: ServerCertificate) => void
   readonly #clock: Clock
   readonly #log: Log
+  readonly #renewAfterMs: number
   #timer: Timer | undefined
   #stopped = false
   /** What was logged last. */
@@ -95,11 +96,13 @@ export class CertificateKeeper {
     renewed: (certificate: ServerCertificate) => void,
     clock: Clock,
     log: Log,
+    renewAfterMs = Number.POSITIVE_INFINITY,
   ) {
     this.#request = request
     this.#renewed = renewed
     this.#clock = clock
     this.#log = log
+    this.#renewAfterMs = renewAfterMs
   }
 
   /** Asks until it has one. Rejects where it was stopped meanwhile. */
@@ -132,7 +135,8 @@ export class CertificateKeeper {
   }
 
   #plan(current: ServerCertificate): void {
-    const delayMs = Math.max(retryDelayMs, renewalMs(current.certificate) - this.#clock.nowMs())
+    const ofLifeMs = Math.max(retryDelayMs, renewalMs(current.certificate) - this.#clock.nowMs())
+    const delayMs = Math.min(ofLifeMs, this.#renewAfterMs)
     this.#timer = this.#clock.setTimer(() => void this.#renew(current, delayMs), Math.min(delayMs, timerMsMax))
   }
 

@@ -12,8 +12,8 @@ interface Write {
 }
 
 /**
- * Gathers writes of one event-loop turn into one transaction. What arrives while a commit is synced waits in the sockets
- * and makes the next group larger, so that the rate rises with the load.
+ * Gathers writes of an event-loop turn into one transaction. Between two commits passes at least as long as the first took,
+ * so that syncing takes half of the time at most, however slow the disk is, and groups grow with the load.
  */
 export class GroupCommit {
   readonly #database: Database
@@ -22,6 +22,8 @@ export class GroupCommit {
   #later: (() => void)[] = []
   #turn: NodeJS.Immediate | undefined
   #timer: Timer | undefined
+  #endedMs = 0
+  #tookMs = 0
   #closed = false
 
   constructor(database: Database, clock: Clock) {
@@ -39,15 +41,27 @@ export class GroupCommit {
       return
     }
     this.#writes.push({ apply, settled })
-    this.#turn ??= setImmediate(() => this.flush())
+    this.#turn ??= setImmediate(() => this.#whenDue())
   }
 
   /** `apply` runs in some transaction soon. Lost when the process ends before: only for what may happen again. */
   later(apply: () => void): void {
     if (this.#closed) return
     this.#later.push(apply)
-    if (this.#later.length >= laterWorksMax) this.#turn ??= setImmediate(() => this.flush())
+    if (this.#later.length >= laterWorksMax) this.#turn ??= setImmediate(() => this.#whenDue())
     else this.#timer ??= this.#clock.setTimer(() => this.flush(), laterDelayMs)
+  }
+
+  #whenDue(): void {
+    this.#turn = undefined
+    const leftMs = this.#endedMs + this.#tookMs - this.#clock.monotonicMs()
+    if (leftMs <= 0) this.flush()
+    // Timers have steps of 1 ms; turns of the loop take in what arrives meanwhile.
+    else if (leftMs < 1) this.#turn = setImmediate(() => this.#whenDue())
+    else {
+      this.#timer?.cancel()
+      this.#timer = this.#clock.setTimer(() => this.flush(), leftMs)
+    }
   }
 
   /** Writes all that waits, now. */
@@ -62,7 +76,10 @@ export class GroupCommit {
     if (writes.length === 0 && later.length === 0) return
     this.#writes = []
     this.#later = []
+    const startMs = this.#clock.monotonicMs()
     const error = this.#commit(writes, later)
+    this.#endedMs = this.#clock.monotonicMs()
+    this.#tookMs = this.#endedMs - startMs
     for (const { settled } of writes) settled(error)
   }
 

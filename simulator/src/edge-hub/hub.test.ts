@@ -11,6 +11,7 @@ import { deviceId, iotHubHostname, routes, TestDevice, TestLog, until } from './
 
 let device: TestDevice
 let hub: EdgeHub
+let log: TestLog
 let clients: { close(): unknown }[]
 
 beforeEach(async () => {
@@ -23,7 +24,8 @@ beforeEach(async () => {
     }),
   )
   clients = []
-  hub = await EdgeHub.start(device.settings, systemClock, new TestLog())
+  log = new TestLog()
+  hub = await EdgeHub.start(device.settings, systemClock, log)
 })
 afterEach(async () => {
   for (const client of clients) await client.close()
@@ -91,7 +93,7 @@ describe('with the device SDK', () => {
     expect(twin.properties.desired).toMatchObject({ interval: 5 })
     const changes: JsonObject[] = []
     twin.on('properties.desired', (change: JsonObject) => changes.push(change))
-    await until(() => changes.length > 0)
+    await until(() => changes.length > 0 && log.lines.some((line) => line.endsWith('properties/desired/#')))
     device.cloud.patchDesired('sink', { interval: 6, more: { x: 1 } })
     const change = await until(() => changes[1])
     expect(change).toMatchObject({ interval: 6, more: { x: 1 }, $version: device.cloud.twin('sink')?.desiredVersion })
@@ -180,10 +182,12 @@ describe('delivery', () => {
 
   test('what is too large, has a bad topic or no route is acknowledged, dropped and counted', async () => {
     const reader = await connect('reader')
-    await publish(reader, `${eventsOf('reader')}/%24.on=out/`, Buffer.alloc(262_144))
+    for (const bytes of [262_144, 10_000_000]) {
+      await publish(reader, `${eventsOf('reader')}/%24.on=out/`, Buffer.alloc(bytes))
+    }
     await publish(reader, `${eventsOf('sink')}/%24.on=out/`)
     await publish(reader, `${eventsOf('reader')}/%24.on=nowhere/`)
-    expect(hub.counters().messagesDropped).toEqual({ too_large: 1, bad_topic: 1, no_route: 1 })
+    expect(hub.counters().messagesDropped).toEqual({ too_large: 2, bad_topic: 1, no_route: 1 })
     expect(hub.counters().queued).toEqual({})
   })
 

@@ -92,6 +92,7 @@ async function open(
     },
     clock,
     log,
+    settings.certificateRenewAfterMs,
   )
   closing.push(() => keeper.stop())
   const certificate: ServerCertificate = await keeper.start()

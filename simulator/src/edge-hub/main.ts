@@ -30,6 +30,7 @@ const settingsSchema: z.ZodType<EdgeHubSettings> = z.strictObject({
   generationId: z.string().min(1),
   meterTelemetry: z.boolean(),
   deliveryFaults: deliveryFaults.optional(),
+  certificateRenewAfterMs: z.coerce.number().int().min(1_000).optional(),
 })
 
 const log = createLog(parseLogLevel(process.env['RuntimeLogLevel'] ?? '') ?? 'info', systemClock, (line) => {
@@ -42,7 +43,9 @@ function readSettings(): EdgeHubSettings {
     throw new WeirError('CONFIG_REFUSED', 'edge-hub: WEIR_EDGE_HUB is missing: expected EdgeHubSettings as JSON')
   }
   try {
-    return settingsSchema.parse(JSON.parse(text))
+    // As edgeHub has it: a variable of its own, which the manifest can set.
+    const certificateRenewAfterMs = process.env['ServerCertificateRenewAfterInMs']
+    return settingsSchema.parse({ ...JSON.parse(text), certificateRenewAfterMs })
   } catch (error) {
     const problem = error instanceof z.ZodError ? z.prettifyError(error) : errorText(error)
     throw new WeirError('CONFIG_REFUSED', `edge-hub: WEIR_EDGE_HUB: ${problem}`)

@@ -1,4 +1,7 @@
-/** Faults of the edge hub's deliveries to modules; lives in the edge hub's process. */
+/**
+ * Faults of the edge hub's deliveries to modules; lives in the edge hub's process. Deliveries of quality of service 0, which
+ * wait for no acknowledgement, are left alone.
+ */
 import type { Clock } from '@weir/lib/clock'
 import { seededRandom } from './random.ts'
 

@@ -40,7 +40,10 @@ const compileCacheFolder = join(rootFolder, 'node_modules', '.cache', 'weir')
 export const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
 
 /** Makes the process's disk and clock fail where that is ordered. */
-const preloadFlags = ['--import', pathToFileURL(join(rootFolder, 'simulator', 'src', 'faults', 'preload.ts')).href]
+const preload: Program = {
+  source: join(rootFolder, 'simulator', 'src', 'faults', 'preload.ts'),
+  bundle: join(rootFolder, 'dist', 'faults', 'preload.mjs'),
+}
 
 function baseEnvironment(): Record<string, string> {
   const passed = passedOn.flatMap((name) => {
@@ -56,7 +59,18 @@ function existing(module: string, file: string, bundles: boolean): string {
   throw new WeirError('CONFIG_REFUSED', `module ${module}: ${file} is missing; ${next}`)
 }
 
+interface Program {
+  readonly source: string
+  readonly bundle: string
+}
+
 /** Arguments of Node. Sources run as they are: Node strips the types itself, in half the time that a loader takes. */
+function nodeArguments(name: string, program: Program, bundles: boolean): string[] {
+  const kind = bundles ? 'bundle' : 'source'
+  const file = existing(name, program[kind], bundles)
+  return [...nodeFlags, '--import', pathToFileURL(existing(name, preload[kind], bundles)).href, file]
+}
+
 function programArguments(module: DeployedModule, folder: string | undefined, bundles: boolean): string[] {
   if (folder === undefined) {
     throw new WeirError(
@@ -64,10 +78,12 @@ function programArguments(module: DeployedModule, folder: string | undefined, bu
       `module ${module.name}: image ${module.image} names none of the folders under modules/; set its status to stopped, or start it by hand`,
     )
   }
-  const file = bundles
-    ? join(rootFolder, 'dist', 'modules', basename(folder), 'main.mjs')
-    : join(folder, 'src', 'main.ts')
-  return [...nodeFlags, ...preloadFlags, existing(module.name, file, bundles)]
+  const source = join(folder, 'src', 'main.ts')
+  return nodeArguments(
+    module.name,
+    { source, bundle: join(rootFolder, 'dist', 'modules', basename(folder), 'main.mjs') },
+    bundles,
+  )
 }
 
 /** What edgeAgent tells a module. */
@@ -125,15 +141,17 @@ export function moduleProcesses(deployment: LoadedDeployment, around: ModuleSurr
     const environment = moduleEnvironment(module, around)
     mkdirSync(environment['WEIR_STATE_FOLDER'] ?? '', { recursive: true, mode: 0o700 })
     const { name, restartPolicy, startupOrder, status } = module
-    const nodeArguments =
-      status === 'stopped' ? [] : programArguments(module, deployment.folders.get(name), around.bundles)
+    const folder = deployment.folders.get(name)
+    const nodeArguments = status === 'stopped' ? [] : programArguments(module, folder, around.bundles)
     return { name, nodeArguments, environment: () => environment, restartPolicy, startupOrder, status }
   })
 }
 
 export const edgeHubName = 'edgeHub'
-const edgeHubSource = join(rootFolder, 'simulator', 'src', 'edge-hub', 'main.ts')
-const edgeHubBundle = join(rootFolder, 'dist', 'edge-hub', 'main.mjs')
+const edgeHub: Program = {
+  source: join(rootFolder, 'simulator', 'src', 'edge-hub', 'main.ts'),
+  bundle: join(rootFolder, 'dist', 'edge-hub', 'main.mjs'),
+}
 
 /** The edge hub, restarted as the manifest's system module of that name is. */
 export function edgeHubProcess(
@@ -145,11 +163,7 @@ export function edgeHubProcess(
 ): ModuleProcess {
   return {
     name: edgeHubName,
-    nodeArguments: [
-      ...nodeFlags,
-      ...preloadFlags,
-      existing(edgeHubName, bundles ? edgeHubBundle : edgeHubSource, bundles),
-    ],
+    nodeArguments: nodeArguments(edgeHubName, edgeHub, bundles),
     environment: () => ({
       ...baseEnvironment(),
       ...deployment.systemModules[edgeHubName]?.env,

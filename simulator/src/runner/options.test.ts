@@ -23,6 +23,12 @@ describe('the options of npm start', () => {
       stateFolder: undefined,
       port: 8883,
       bundles: false,
+      offlineAtS: undefined,
+      offlineForS: undefined,
+      faultsFile: undefined,
+      hubTier: undefined,
+      hubUnits: 1,
+      coolOffS: 10,
     })
   })
 
@@ -35,6 +41,18 @@ describe('the options of npm start', () => {
       seed: 7,
       plant: resolve('x.csv'),
       bundles: true,
+    })
+  })
+
+  test('take faults, and the limits of a hub', () => {
+    expect(
+      options('--offline-at', '20', '--offline-for=2.5', '--faults', 'f.json', '--hub-tier', 's1', '--hub-units', '2'),
+    ).toMatchObject({ offlineAtS: 20, offlineForS: 2.5, faultsFile: resolve('f.json'), hubTier: 'S1', hubUnits: 2 })
+    expect(options('--offline-at', '0', '--hub-tier', 'off', '--cool-off', '0.5')).toMatchObject({
+      offlineAtS: 0,
+      offlineForS: undefined,
+      hubTier: undefined,
+      coolOffS: 0.5,
     })
   })
 
@@ -58,6 +76,12 @@ describe('the options of npm start', () => {
     [['--plant', 'big'], '--plant big: expected none, default or a .csv file'],
     [['--bundles=yes'], '--bundles: takes no value'],
     [['--report='], '--report: expects FILE.json'],
+    [['--offline-for', '5'], '--offline-for 5: expected --offline-at with it'],
+    [['--offline-at', '-1'], '--offline-at -1: expected a number from 0'],
+    [['--faults'], '--faults: expects FILE.json'],
+    [['--hub-tier', 'F1'], '--hub-tier F1: expected S1, S2, S3 or off'],
+    [['--hub-units', '0'], '--hub-units 0: expected a whole number from 1'],
+    [['--cool-off', 'soon'], '--cool-off soon: expected a number from 0'],
     [['60'], '60: options only are expected'],
   ])('%j is refused with the option and what is expected', (args, problem) => {
     expect(() => parseOptions(args)).toThrow(WeirError)
@@ -66,7 +90,9 @@ describe('the options of npm start', () => {
 
   test('are all in the help', () => {
     expect(parseOptions(['--help', '--seed', 'x'])).toEqual({ help: true })
-    for (const name of ['duration', 'report', 'upstream-out', 'manifest', 'twin', 'plant', 'seed', 'state', 'port']) {
+    const names = ['duration', 'report', 'upstream-out', 'manifest', 'twin', 'plant', 'seed', 'state', 'port']
+    const ofFaults = ['offline-at', 'offline-for', 'faults', 'hub-tier', 'hub-units', 'cool-off']
+    for (const name of [...names, ...ofFaults]) {
       expect(usage).toContain(`--${name}`)
     }
   })

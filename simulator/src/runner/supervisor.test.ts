@@ -10,6 +10,8 @@ let folder = ''
 let supervisor: Supervisor
 let events: SupervisorEvent[] = []
 const watched = new Set<number>()
+/** Modules whose end is no fault. */
+const ordered = new Set<string>()
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'weir-supervisor-'))
@@ -20,6 +22,7 @@ beforeEach(() => {
     clock: systemClock,
     watchdog: { watch: (pid) => watched.add(pid), forget: (pid) => watched.delete(pid), done: () => undefined },
     limits: { ...edgeAgentLimits, coolOffMs: 20, restartsMax: 2 },
+    isOrderedEnd: (name) => ordered.delete(name),
     onEvent: (event) => events.push(event),
   })
 })
@@ -96,6 +99,40 @@ describe('the supervisor', () => {
     process.kill(status('a').pid ?? 0, 'SIGKILL')
     await until(() => status('a').restarts === 1)
     expect(status('a')).toMatchObject({ state: 'running', lastExit: 'SIGKILL' })
+  })
+
+  test('does not hold an end that was ordered against a module', async () => {
+    supervisor.start([module('a', staying)])
+    await until(() => events.some((event) => event.type === 'line'))
+    ordered.add('a')
+    expect(supervisor.signal('a', 'SIGKILL')).toBe(true)
+    await until(() => status('a').restarts === 1)
+    expect(status('a')).toMatchObject({ state: 'running', lastExit: undefined })
+    expect(supervisor.signal('nobody', 'SIGKILL')).toBe(false)
+  })
+
+  test('restarts a module in order and at once, whatever its policy, a frozen one too', async () => {
+    const polite =
+      'process.on("SIGTERM", () => { console.log("bye"); process.exit(0) }); setInterval(() => {}, 1000); console.log("up")'
+    supervisor.start([module('a', polite, { restartPolicy: 'never' })])
+    await until(() => events.some((event) => event.type === 'line'))
+    supervisor.signal('a', 'SIGSTOP')
+    expect(supervisor.restart('a', 5000)).toBe(true)
+    await until(() => status('a').restarts === 1)
+    expect(status('a')).toMatchObject({ state: 'running', lastExit: undefined })
+    expect(events.flatMap((event) => (event.type === 'died' ? [event.module] : []))).toEqual([])
+    expect(readFileSync(join(folder, 'a.log'), 'utf8')).toContain('bye')
+  })
+
+  test('stops for good a module that is just being restarted', async () => {
+    const slow =
+      'process.on("SIGTERM", () => setTimeout(() => process.exit(0), 200)); setInterval(() => {}, 1000); console.log("up")'
+    supervisor.start([module('a', slow)])
+    await until(() => events.some((event) => event.type === 'line'))
+    supervisor.restart('a', 5000)
+    await supervisor.stop(['a'], 5000)
+    expect(status('a')).toMatchObject({ pid: undefined, restarts: 0 })
+    expect(supervisor.restart('a', 5000)).toBe(false)
   })
 
   test('stops a module with SIGTERM, and kills one that does not go', async () => {

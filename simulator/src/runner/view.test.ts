@@ -57,6 +57,14 @@ const state: ViewState = {
 const wide = { columns: 200, rows: 60, colour: false }
 
 describe('the view', () => {
+  test('says which faults are active, where somebody may wonder', () => {
+    const faulty = { ...state, faults: ['upstream cut', 'device oven-1 off'] }
+    const expected = 'faults: upstream cut, device oven-1 off'
+    expect(viewLines(faulty, wide)).toContain(expected)
+    expect(plainLine(faulty)).toContain(` | ${expected}`)
+    expect([...viewLines(state, wide), plainLine(state)].join()).not.toContain('faults')
+  })
+
   test('shows modules with their health, readings, alerts with their explanation, and the receipt beside its settings', () => {
     const text = viewLines(state, wide).join('\n')
     expect(text).toContain('weir  1:05 of 1:00:00  default plant, seed 1')
