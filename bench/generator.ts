@@ -10,7 +10,7 @@ import type { ModuleContext, ModuleInstance } from '@weir/lib/module'
 import { encodeTelemetry } from '@weir/lib/telemetry'
 import { z } from 'zod'
 
-/** Messages that wait for the hub, those in flight among them: enough that it never waits for the generator. */
+/** Messages that wait for the hub, those in flight among them: enough that the hub never waits for the generator. */
 const queuedMax = 8
 const refillMs = 2
 /** Distinct values of a signal, which come again and again. */

@@ -1,4 +1,4 @@
-import { aggregateSchema, alertSchema, telemetrySchema } from '@weir/lib/messages'
+import { aggregateSchema, alertSchema, type Telemetry, telemetrySchema } from '@weir/lib/messages'
 import { type CloudMessage, messageTypeOf } from '@weir/simulator/cloud/cloud-message'
 import type { z } from 'zod'
 import {
@@ -26,6 +26,8 @@ const highTemperature: HighLimit & { alertType: string } = {
 export interface ExamineOptions {
   readonly elsewhere: RowsElsewhere
   readonly windowMs: number
+  /** What the edge hub took from the reader, in its order. Default: the `telemetry` among what arrived. */
+  readonly telemetry?: readonly Telemetry[]
   /** How many messages may have died with a reader: those in flight, and those not yet sent. */
   readonly readerTailMax: number
 }
@@ -60,14 +62,12 @@ function bodies<Schema extends z.ZodType>(
 
 /**
  * Holds what arrived against what the edge hub took from the reader.
- * @param taken All messages at the hub stand-in, the reader's telemetry among them, in their order.
+ * @param arrived All messages at the hub stand-in, in their order.
  */
-export function examine(
-  taken: readonly CloudMessage[],
-  { elsewhere, windowMs, readerTailMax }: ExamineOptions,
-): Findings {
-  const messages = distinctMessages(taken)
-  const telemetry = bodies(messages, 'telemetry', telemetrySchema)
+export function examine(arrived: readonly CloudMessage[], options: ExamineOptions): Findings {
+  const { elsewhere, windowMs, readerTailMax } = options
+  const messages = distinctMessages(arrived)
+  const telemetry = options.telemetry ?? bodies(messages, 'telemetry', telemetrySchema)
   const rows = rowsOf(telemetry)
   const records = bodies(messages, 'aggregate', aggregateSchema).flat()
   const crossings = crossingsOf(telemetry, highTemperature)
@@ -75,8 +75,8 @@ export function examine(
   const ofRule = alerts.filter(({ alertType }) => alertType === highTemperature.alertType)
   const isTelemetry = (message: CloudMessage): boolean => messageTypeOf(message) === 'telemetry'
   // Repeats too: what was sent before by another session counts in both.
-  const fromReader = taken.filter(isTelemetry)
-  const fromOthers = taken.filter((message) => !isTelemetry(message))
+  const fromReader = arrived.filter(isTelemetry)
+  const fromOthers = arrived.filter((message) => !isTelemetry(message))
   return {
     windows: windowProblems(rows, records, windowMs),
     doubledRecords: doubledRecordProblems(records),
@@ -89,7 +89,7 @@ export function examine(
       records: records.length,
       crossings: crossings.length,
       alerts: alerts.length,
-      redelivered: taken.length - messages.length,
+      redelivered: arrived.length - messages.length,
     },
   }
 }

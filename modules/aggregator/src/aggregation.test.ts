@@ -191,6 +191,25 @@ describe('for any messages, pauses, changes and restarts, the aggregation', () =
     )
   })
 
+  it('changes nothing by a tick that is not due', () => {
+    const holds = (aggregation: Aggregation) => JSON.stringify({ ...aggregation.save(), processingMs: 0 })
+    let skipped = 0
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.nat(60_000), (steps, laterMs) => {
+        play(steps, Number.POSITIVE_INFINITY, (aggregation) => {
+          const now = at(aggregation.processingMs + laterMs)
+          if (aggregation.isDue(now)) return
+          skipped += 1
+          const before = holds(aggregation)
+          const copy = Aggregation.restore(aggregation.save())
+          expect(copy.tick(now)).toEqual({ messages: [], refusals: [], duplicate: false })
+          expect(holds(copy)).toBe(before)
+        })
+      }),
+    )
+    expect(skipped).toBeGreaterThan(100)
+  })
+
   it('gives every window once', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {

@@ -234,7 +234,7 @@ describe('a fault of the disk', () => {
     expect(() => module.input?.(telemetry('press-4', [0, 1]))).toThrow(
       expect.objectContaining({ code: 'STATE_UNWRITABLE' }),
     )
-    expect(context.failures).toMatchObject([{ code: 'STATE_UNWRITABLE' }])
+    expect(context.failures[0]).toMatchObject({ code: 'STATE_UNWRITABLE' })
     expect(module.status()).toMatchObject({ rowsTaken: 0, devices: 0 })
   })
 

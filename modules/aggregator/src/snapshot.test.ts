@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { MemoryFileSystem } from '@weir/lib/journal/memory-file-system'
 import { describe, expect, it } from 'vitest'
 import { type Snapshot, SnapshotFolder } from './snapshot.ts'
@@ -86,6 +87,8 @@ describe('snapshots', () => {
     const path = `${folder}/0000000000000001.snapshot`
     const bytes = Buffer.from(fileSystem.content(path))
     bytes.writeUInt16LE(2, 8)
+    bytes.writeUInt32LE(0, 24)
+    bytes.writeUInt32LE(crc32(bytes), 24)
     fileSystem.place(path, bytes)
     expect(() => open(fileSystem).load()).toThrow(expect.objectContaining({ code: 'STATE_NEWER' }))
     expect(fileSystem.paths()).toEqual([path])

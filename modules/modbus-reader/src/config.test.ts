@@ -140,6 +140,15 @@ describe('configuration', () => {
     ])
   })
 
+  it.each([
+    [{ requestRegistersMax: 1 }, 'type: uint32 takes 2 registers, which exceeds requestRegistersMax of the device'],
+    [{ neverRead: ['holding 0-1'] }, 'address: 1 lies in what neverRead of the device names'],
+  ])('refuses a signal that its device with %j could not be asked for', (quirk, problem) => {
+    expect(problemsOfSignal({}, { signals: { temp: { ...signal, address: 1, type: 'uint32' } }, ...quirk })).toEqual([
+      `devices/press-4/signals/temp/${problem}`,
+    ])
+  })
+
   it('refuses a first delay beyond the longest', () => {
     expect(problemsOf({ links: { a: { transport: 'tcp', host: 'plc', retryDelayMsMin: 60_000 } } })).toEqual([
       'links/a/retryDelayMsMin: 60000 exceeds retryDelayMsMax 30000',

@@ -264,6 +264,52 @@ describe('the reader', () => {
   })
 })
 
+describe('a register that a device does not have', () => {
+  const four = Object.fromEntries([0, 1, 2, 9].map((address) => [`r${address}`, { ...signal, address }]))
+  const config = () =>
+    configOf({
+      devices: { 'press-4': { link: 'hall-1', unitId: 1, gapRegistersMax: 20, signals: four } },
+    })
+
+  it('voids no neighbour, is told once, and is tried again rarely', async () => {
+    const { pass, rows, events, bench, asked } = startBench(config())
+    const missing = [1, 5]
+    bench.answer = ({ address, count }) =>
+      missing.some((each) => each >= address && each < address + count)
+        ? refused
+        : registers(...Array.from({ length: count }, (_, index) => address + index))
+    await pass(1000)
+    expect(rows('press-4')).toHaveLength(4)
+    for (const row of rows('press-4')) {
+      expect(row).toMatchObject({ values: { r0: 0, r2: 2, r9: 9 }, quality: { r1: 'notFound' } })
+    }
+    expect(events().filter(({ deviceId, kind }) => deviceId !== undefined && kind !== 'unitUp')).toMatchObject([
+      { kind: 'registerForbidden', deviceId: 'press-4', signal: 'r1', detail: expect.stringContaining('holding 1') },
+      { kind: 'blockHealed', deviceId: 'press-4', detail: expect.stringContaining('holding 3-8') },
+    ])
+    const before = asked.length
+    await pass(1000)
+    expect(new Set(asked.slice(before).map(({ address, count }) => `${address} ${count}`))).toEqual(
+      new Set(['0 1', '2 1', '9 1']),
+    )
+    missing.length = 0
+    await pass(60_000)
+    expect(rows('press-4').at(-1)).toMatchObject({ values: { r0: 0, r1: 1, r2: 2, r9: 9 } })
+    expect(rows('press-4').at(-1)?.quality).toBeUndefined()
+    expect(events().filter(({ kind }) => kind === 'registerForbidden')).toHaveLength(1)
+  })
+
+  it('is not remembered of a device that refuses everything for a while', async () => {
+    const { pass, rows, events, bench } = startBench(config())
+    bench.answer = () => refused
+    await pass(2000)
+    bench.answer = ({ count }) => registers(...new Array(count).fill(7))
+    await pass(1000)
+    expect(rows('press-4').at(-1)).toMatchObject({ values: { r0: 7, r1: 7, r2: 7, r9: 7 } })
+    expect(events().some(({ kind }) => kind === 'registerForbidden')).toBe(false)
+  })
+})
+
 describe('a new configuration', () => {
   it('disturbs neither the links nor the devices that it does not change', async () => {
     const { pass, reader, opened, closed, rows, asked } = startBench()

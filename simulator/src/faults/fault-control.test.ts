@@ -137,6 +137,7 @@ describe('faults that last', () => {
 
   test('steps of a clock add up', async () => {
     await order({ place: 'clock', name: 'all', action: 'step', ms: 100 })
+    expect(control.activeTexts()).toEqual(['clock all step +100 ms'])
     await order({ place: 'clock', name: 'reader', action: 'step', ms: 11 })
     expect(faultsOf('reader')).toEqual({ disk: null, clockOffsetMs: 111 })
     expect(faultsOf('edgeHub')).toEqual({ disk: null, clockOffsetMs: 100 })

@@ -74,8 +74,13 @@ export class FaultControl {
     return [...this.#active.values()]
   }
 
+  /** For people: clocks that were all stepped together are one. */
   activeTexts(): readonly string[] {
-    return this.active().map(faultText)
+    const faults = this.active()
+    const steps = faults.filter((fault) => fault.place === 'clock')
+    const together = steps.filter(({ ms }) => ms === steps[0]?.ms).length === this.#parts.supervisor.names.length
+    const named = faults.map((fault) => (fault.place === 'clock' && together ? { ...fault, name: everyClock } : fault))
+    return [...new Set(named.map(faultText))]
   }
 
   /** For each start of the edge hub. */

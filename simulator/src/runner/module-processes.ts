@@ -27,17 +27,18 @@ export interface ModuleSurroundings {
   generationId(module: string): string
 }
 
-/** Young generation of each process, in MB: modules make much garbage of little life, and small devices have little memory. */
-const semiSpaceMb = 2
-
 /** Variables of this process that programs need to run at all. */
 const passedOn = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG']
 
 /** Node keeps compiled code here, so that the second start is faster. */
 const compileCacheFolder = join(rootFolder, 'node_modules', '.cache', 'weir')
 
-/** Flags of every process, in images too: measured by `npm run bench -- path`. */
-export const nodeFlags = [`--max-semi-space-size=${semiSpaceMb}`]
+/**
+ * Flags of every process, in images too. Small devices have little memory: a young generation of 2 MB a half, and an old
+ * one that is collected rather than grown, hold down what much traffic leaves behind; `npm run bench -- path` shows it.
+ * The warning is of the device SDK, which uses `url.parse`.
+ */
+export const nodeFlags = ['--max-semi-space-size=2', '--optimize-for-size', '--disable-warning=DEP0169']
 
 /** Makes the process's disk and clock fail where that is ordered. */
 const preload: Program = {
