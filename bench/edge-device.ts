@@ -156,7 +156,7 @@ export class BenchDevice {
   #spawn(name: string, file: string, environment: Record<string, string>): ChildProcess {
     // What the processes log goes where it does not mix with the figures.
     const child = spawn(process.execPath, [...nodeFlags, ...extraNodeFlags, file], {
-      env: { ...process.env, RuntimeLogLevel: 'error', ...environment },
+      env: { PATH: process.env['PATH'], RuntimeLogLevel: 'error', ...environment },
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     this.#processes.set(name, child)

@@ -1,6 +1,6 @@
 /** One run through everything that goes wrong at a plant, and what reaches the hub in the end. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -115,6 +115,10 @@ describe('a run full of faults', () => {
       'pump-2 DEVICE_DOWN normal',
     ])
     expect(alerts.raised).toBe(2)
+    // The hub's own routes lead the same alerts to the endpoint that is for them.
+    const endpoint = join(folder, 'state', 'endpoints', 'anomaly-event-hub')
+    const routed = readdirSync(endpoint).flatMap((day) => alertsIn(join(endpoint, day)))
+    expect(routed).toHaveLength(arrived.length)
 
     expect(run.output()).toMatch(/\| faults: .*upstream cut/)
     expect(run.output()).toContain('fault: module aggregator kill')

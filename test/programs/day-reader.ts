@@ -3,16 +3,21 @@ import { runModule } from '@weir/lib/host'
 import type { ModuleDeclaration } from '@weir/lib/module'
 import { type ModbusConfig, modbusConfig } from '@weir/modbus-reader/config'
 import { telemetryMessages } from '@weir/modbus-reader/telemetry'
-import { dayMessages } from '../soak/day.ts'
+import { closingMessages, dayMessages, minuteMs } from '../soak/day.ts'
 
 const queuedMax = 200
 const { startMs, minutes, afterMs } = JSON.parse(process.env['WEIR_DAY'] ?? '{}')
+
+function* day() {
+  yield* dayMessages(startMs, minutes)
+  yield* closingMessages(startMs, minutes * minuteMs + afterMs)
+}
 
 const dayReader: ModuleDeclaration<ModbusConfig> = {
   name: 'modbus-reader',
   config: modbusConfig,
   start(context) {
-    const messages = dayMessages(startMs, minutes, afterMs)
+    const messages = day()
     let sent = 0
     const send = (): void => {
       while (context.queued() < queuedMax) {

@@ -29,11 +29,8 @@ function rowAt(place: number, startMs: number, sinceStartMs: number): Row {
   }
 }
 
-/**
- * Rows at 1 Hz of `minutes` minutes from `startMs` (Unix milliseconds, the begin of a minute) on; then of each device a
- * row `afterMs` later, whose time closes the windows before it.
- */
-export function* dayMessages(startMs: number, minutes: number, afterMs: number): Generator<DayMessage> {
+/** Rows at 1 Hz of `minutes` minutes from `startMs` on: Unix milliseconds, the begin of a minute. */
+export function* dayMessages(startMs: number, minutes: number): Generator<DayMessage> {
   for (let minute = 0; minute < minutes; minute++) {
     for (const [place, deviceId] of dayDevices.entries()) {
       const rows = Array.from({ length: rowsPerMinute }, (_, second) =>
@@ -42,7 +39,9 @@ export function* dayMessages(startMs: number, minutes: number, afterMs: number):
       yield { deviceId, rows }
     }
   }
-  for (const [place, deviceId] of dayDevices.entries()) {
-    yield { deviceId, rows: [rowAt(place, startMs, minutes * minuteMs + afterMs)] }
-  }
+}
+
+/** A row of each device `sinceStartMs` after the start: the windows that closed before it leave. */
+export function* closingMessages(startMs: number, sinceStartMs: number): Generator<DayMessage> {
+  for (const [place, deviceId] of dayDevices.entries()) yield { deviceId, rows: [rowAt(place, startMs, sinceStartMs)] }
 }

@@ -200,8 +200,8 @@ describe('for any messages, pauses, changes and restarts, the aggregation', () =
           const now = at(aggregation.processingMs + laterMs)
           if (aggregation.isDue(now)) return
           skipped += 1
-          const before = holds(aggregation)
           const copy = Aggregation.restore(aggregation.save())
+          const before = holds(copy)
           expect(copy.tick(now)).toEqual({ messages: [], refusals: [], duplicate: false })
           expect(holds(copy)).toBe(before)
         })

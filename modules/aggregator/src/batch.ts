@@ -32,7 +32,7 @@ interface Waiting extends ClosedWindow {
 
 const signalValue = z.union([z.number(), z.string(), z.boolean()])
 export const savedBatchSchema = z.strictObject({
-  /** When the oldest record began to wait, in processing time. */
+  /** When the oldest record began to wait, in processing time; 0 while none waits. */
   sinceMs: z.number(),
   waiting: z.array(z.strictObject({ record: z.record(z.string(), signalValue), accounted: z.int().min(0) })),
 })
@@ -83,7 +83,7 @@ export class Batch {
 
   save(): SavedBatch {
     const waiting = this.#waiting.map(({ record, accounted }) => ({ record: { ...record }, accounted }))
-    return { sinceMs: this.#sinceMs, waiting }
+    return { sinceMs: waiting.length === 0 ? 0 : this.#sinceMs, waiting }
   }
 
   static restore(limits: BatchLimits, saved: SavedBatch): Batch {

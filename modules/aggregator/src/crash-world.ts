@@ -5,6 +5,7 @@ import type { InputMessage } from '@weir/lib/hub'
 import { type FileFault, type FileOperation, MemoryFileSystem } from '@weir/lib/journal/memory-file-system'
 import { openQueue, type Queue } from '@weir/lib/journal/queue'
 import type { JsonObject } from '@weir/lib/json'
+import type { Metrics } from '@weir/lib/metrics'
 import type { ModuleInstance } from '@weir/lib/module'
 import { type TestContext, testContext } from '@weir/lib/test-context'
 import type { AggregatorConfig } from './config.ts'
@@ -12,6 +13,8 @@ import { startAggregator } from './module.ts'
 
 export const fsyncIntervalMs = 1_000
 const stateFolder = '/state'
+/** Longer than a record waits for others. */
+const batchWaitMs = 2_000
 /** Small, so that a short run fills segments and takes snapshots. */
 export const sizes = { segmentBytesMax: 1_024, snapshotEveryBytes: 700 } as const
 
@@ -56,9 +59,15 @@ export interface Outcome {
 
 class Killed extends Error {}
 
+const noMetrics: Metrics = {
+  counter: () => ({ add: () => {} }),
+  gauge: () => ({ set: () => {} }),
+  histogram: () => ({ observe: () => {} }),
+}
+
 /** A process: it lives until a blow ends it. */
 interface Process {
-  readonly context: TestContext
+  readonly context: Omit<TestContext, 'metrics'>
   readonly module: ModuleInstance<AggregatorConfig>
   readonly outbox: Queue
 }
@@ -126,8 +135,7 @@ export class World {
         this.#play(living, step.event)
         this.#place += 1
       }
-      this.#advance(living, this.#endMs)
-      return living.module.status()
+      return this.#settle(living)
     } catch (error) {
       if (!(error instanceof Killed || error instanceof WeirError)) throw error
       // A fault that no input saw: the host stops the module in order.
@@ -150,8 +158,9 @@ export class World {
       whenFull: 'refuse',
     })
     const plain = testContext({ stateFolder, startMs: this.#nowMs })
-    const context: TestContext = Object.assign(plain, {
+    const context = Object.assign(plain, {
       clock,
+      metrics: noMetrics,
       fsyncIntervalMs,
       queued: () => outbox.size,
       publish: ({ messageId, body }: { messageId: string; body: Buffer }) => {
@@ -166,6 +175,16 @@ export class World {
     const living = { context, module, outbox }
     this.#look(living)
     return living
+  }
+
+  /** Lets time pass until all that the aggregator holds has left. */
+  #settle(living: Process): JsonObject {
+    const { clock } = living.context
+    while (Number(living.module.status()['windowsOpen']) > 0 && clock.nowMs() < this.#endMs) {
+      this.#advance(living, clock.nowMs() + 1_000)
+    }
+    this.#advance(living, clock.nowMs() + batchWaitMs)
+    return living.module.status()
   }
 
   /** Lets time pass; what waits leaves for the hub as it goes. */

@@ -15,13 +15,13 @@ import { type Blow, type Event, type Outcome, type Received, type Step, World } 
 const startMs = Date.UTC(2026, 10, 21, 12)
 const windowMs = 5_000
 const seconds = 20
-/** Long enough for every window to close after the last row, even where restarts let idle devices begin to wait again. */
-const endMs = startMs + seconds * 1_000 + 30_000
+/** Every window has closed by then, even where restarts let idle devices begin to wait again. */
+const endMs = startMs + seconds * 1_000 + 60_000
 
 function configOf(raw: object): AggregatorConfig {
   const parsed = parseConfig(aggregatorConfig, {
     windows: { main: { lengthMs: windowMs, lateArrivalMs: 1_000 }, long: { lengthMs: 15_000, lateArrivalMs: 1_000 } },
-    deviceIdleMs: 8_000,
+    deviceIdleMs: 3_000,
     batch: { maxDelayMs: 500, recordsMax: 3 },
     ...raw,
   })

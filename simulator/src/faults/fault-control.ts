@@ -76,11 +76,11 @@ export class FaultControl {
 
   /** For people: clocks that were all stepped together are one. */
   activeTexts(): readonly string[] {
-    const faults = this.active()
-    const steps = faults.filter((fault) => fault.place === 'clock')
-    const together = steps.filter(({ ms }) => ms === steps[0]?.ms).length === this.#parts.supervisor.names.length
-    const named = faults.map((fault) => (fault.place === 'clock' && together ? { ...fault, name: everyClock } : fault))
-    return [...new Set(named.map(faultText))]
+    const offsets = new Set(this.#parts.supervisor.names.map((name) => this.#clockOffsetMs(name)))
+    const texts = this.active().map((fault) =>
+      faultText(fault.place === 'clock' && offsets.size === 1 ? { ...fault, name: everyClock } : fault),
+    )
+    return [...new Set(texts)]
   }
 
   /** For each start of the edge hub. */
