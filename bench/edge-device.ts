@@ -15,7 +15,7 @@ import { nodeFlags } from '@weir/simulator/runner/module-processes'
 import { sampleResources } from '@weir/simulator/runner/resources'
 
 const dist = join(import.meta.dirname, '../dist')
-export const edgeHubBundle = join(dist, 'edge-hub/main.mjs')
+const edgeHubBundle = join(dist, 'edge-hub/main.mjs')
 export const edgeHubName = 'edge-hub'
 /** The process of the bench itself, which holds the hub stand-in. */
 export const cloudName = 'cloud'

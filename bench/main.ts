@@ -10,8 +10,9 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { bundleAll } from '../scripts/bundle.ts'
 import { benchAggregatorCore } from './aggregator.ts'
+import { benchAggregatorFlash } from './aggregator-flash.ts'
 import { benchDrain } from './drain.ts'
-import { edgeHubBundle, extraNodeFlags } from './edge-device.ts'
+import { extraNodeFlags } from './edge-device.ts'
 import { benchEdgeHub } from './edge-hub.ts'
 import { benchJournal } from './journal.ts'
 import { benchLatency } from './latency.ts'
@@ -42,8 +43,9 @@ const messages = count('messages')
 const seconds = count('seconds')
 const benches: Readonly<Record<string, () => Promise<object>>> = {
   aggregator: benchAggregatorCore,
+  'aggregator-flash': benchAggregatorFlash,
   journal: benchJournal,
-  'edge-hub': () => benchEdgeHub(undefined, edgeHubBundle),
+  'edge-hub': () => benchEdgeHub(),
   path: () => benchPath(seconds),
   latency: benchLatency,
   drain: () => benchDrain(messages),

@@ -8,7 +8,6 @@ import { processNames } from './running-device.ts'
 /** A process that was killed is back, and at work, after about two seconds: some kills meet it before, most after. */
 const pauseMsMin = 200
 const pauseMsMax = 3_000
-const crossingMs = 400
 /** Out of order come rows that a reader kept while the edge hub was away: urgent ones overtake the others. */
 const lateArrivalMs = 10_000
 const readerTailMax = 64
@@ -36,10 +35,9 @@ export interface KillRun {
 export async function runKills(options: KillRunOptions): Promise<KillRun> {
   const { stateFolder, seed, killsEach, processes = processNames, onKill } = options
   await using pipeline = await Pipeline.start({ stateFolder, seed, lateArrivalMs })
-  const plan = planKills({ processes, killsEach, seed, pauseMsMin, pauseMsMax, crossingMs })
-  for (const [done, { process, pauseMs, afterCrossingMs }] of plan.entries()) {
+  const plan = planKills({ processes, killsEach, seed, pauseMsMin, pauseMsMax })
+  for (const [done, { process, pauseMs }] of plan.entries()) {
     await sleep(systemClock, pauseMs)
-    if (afterCrossingMs !== undefined) await sleep(systemClock, pipeline.nextCrossingMs() + afterCrossingMs)
     await pipeline.device.kill(process)
     onKill?.(done + 1, plan.length, process)
   }

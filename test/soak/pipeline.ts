@@ -13,20 +13,12 @@ import { stopGraceMs } from '@weir/simulator/runner/runtime'
 import type { RowsElsewhere } from './invariants.ts'
 import { RunningDevice } from './running-device.ts'
 
-const clock = systemClock
-
 export const windowMs = 2_000
-const togglePeriodMs = 8_000
+/** Between two alerts of a device. */
+const togglePeriodMs = 1_200
 
-interface TogglingPlant {
-  readonly plant: Plant
-  /** Between two crossings, from the plant's start on. */
-  readonly crossingEveryMs: number
-  readonly startMs: number
-}
-
-/** The manifest's plant with temperatures that pass their limit, each device in its turn: one up, one down. */
-async function startTogglingPlant(readerDesired: JsonObject | undefined, seed: number): Promise<TogglingPlant> {
+/** The manifest's plant with temperatures that pass their limit and come back, each device in its turn. */
+async function startTogglingPlant(readerDesired: JsonObject | undefined, seed: number): Promise<Plant> {
   const devices = plantDevices(readerDesired)
   const source = (deviceId: string, signal: string): ((sinceStartMs: number) => number) => {
     if (signal !== 'temperature') return plantSignal(deviceId, signal, seed)
@@ -34,8 +26,7 @@ async function startTogglingPlant(readerDesired: JsonObject | undefined, seed: n
     const aheadMs = (togglePeriodMs * place) / devices.length
     return (sinceStartMs) => ((sinceStartMs + aheadMs) % togglePeriodMs < togglePeriodMs / 2 ? 70 : 90)
   }
-  const startMs = clock.monotonicMs()
-  return { plant: await startPlant(devices, source, clock), crossingEveryMs: togglePeriodMs / devices.length, startMs }
+  return startPlant(devices, source, systemClock)
 }
 
 export interface PipelineOptions {
@@ -78,27 +69,21 @@ function deploymentOf({ lateArrivalMs, environment, edgeHubEnvironment }: Pipeli
 /** The whole pipeline under load: a plant that is read and raises alerts, the modules, the edge hub, the hub stand-in. */
 export class Pipeline implements AsyncDisposable {
   readonly device: RunningDevice
-  readonly #toggling: TogglingPlant
+  readonly #plant: Plant
 
-  private constructor(device: RunningDevice, toggling: TogglingPlant) {
+  private constructor(device: RunningDevice, plant: Plant) {
     this.device = device
-    this.#toggling = toggling
+    this.#plant = plant
   }
 
   static async start(options: PipelineOptions): Promise<Pipeline> {
     const deployment = deploymentOf(options)
-    const toggling = await startTogglingPlant(desiredOf(deployment, readerName), options.seed)
-    const withLinks = laidOver(deployment, [linksOverlay(toggling.plant.addresses)])
+    const plant = await startTogglingPlant(desiredOf(deployment, readerName), options.seed)
+    const withLinks = laidOver(deployment, [linksOverlay(plant.addresses)])
     const device = await RunningDevice.start(withLinks, options.stateFolder)
     device.runtime.supervisor.start(device.runtime.modules)
     await device.until('the first readings', () => device.arrived.length > 0)
-    return new Pipeline(device, toggling)
-  }
-
-  /** Until a temperature passes its limit. */
-  nextCrossingMs(): number {
-    const { startMs, crossingEveryMs } = this.#toggling
-    return crossingEveryMs - ((clock.monotonicMs() - startMs) % crossingEveryMs)
+    return new Pipeline(device, plant)
   }
 
   /**
@@ -118,6 +103,6 @@ export class Pipeline implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.device[Symbol.asyncDispose]()
-    await this.#toggling.plant.close()
+    await this.#plant.close()
   }
 }

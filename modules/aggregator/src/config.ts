@@ -89,7 +89,7 @@ const schema = z.strictObject({
     .int()
     .min(8 * mebibyte)
     .max(1024 * mebibyte)
-    .default(32 * mebibyte)
+    .default(64 * mebibyte)
     .meta({
       description:
         'Most bytes of the journal in the state folder. It is emptied long before; only where no snapshot can be written does it fill up, and then no message is taken.',

@@ -59,6 +59,13 @@ describe('judge', () => {
     expect(feed(unsaved, [70, 81])[0]?.anomalyId).toBe(first[0]?.anomalyId)
   })
 
+  it('goes on judging at once after the clock was set back', () => {
+    const judge = new Judge(config)
+    expect(feed(judge, [70, 81]).map((finding) => finding.state)).toEqual(['active'])
+    const hourEarlierMs = startMs - 3_600_000
+    expect(feed(judge, [82, 70, 90], hourEarlierMs).map((finding) => finding.state)).toEqual(['normal', 'active'])
+  })
+
   it('watches no more signals than it may, and counts the others', () => {
     const judge = new Judge({ ...config, signalsMax: 1 })
     feed(judge, [70])

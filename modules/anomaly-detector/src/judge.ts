@@ -66,7 +66,7 @@ export class Judge {
    */
   take(device: Device, signal: string, value: number, timestampMs: number): readonly Anomaly[] {
     const watch = this.#watch(device, signal)
-    if (watch === null || timestampMs <= watch.judgedMs) return nothing
+    if (watch === null || isRepeat(timestampMs, watch.judgedMs)) return nothing
     watch.judgedMs = timestampMs
     const before = watch.side
     const side = judgeLimits(before, value, watch.rule)
@@ -153,6 +153,13 @@ export class Judge {
 }
 
 const nothing: readonly Anomaly[] = []
+
+/** What the hub delivers twice lies close behind what was judged last; a row further back comes from a clock set back. */
+const repeatMsMax = 60_000
+
+function isRepeat(timestampMs: number, judgedMs: number): boolean {
+  return timestampMs <= judgedMs && timestampMs > judgedMs - repeatMsMax
+}
 
 function describe(
   device: Device,

@@ -2,6 +2,7 @@ import type { ConfigDeclaration } from '@weir/lib/config'
 import { z } from 'zod'
 import { wordOrders } from './byte-order.ts'
 import { requestBitsMax, requestRegistersMax, unitIdMax } from './limits.ts'
+import { checkLinks, link } from './link-config.ts'
 import { addressings, checkSignal, id, neverRead, pollIntervalMs, signal } from './signal-config.ts'
 
 const gapRegistersMax = z.int().min(0).max(123)
@@ -30,6 +31,12 @@ const device = z.strictObject({
     .meta({ description: 'Time between two polls of this device. Absent: that of the module.' }),
   gapRegistersMax: gapRegistersMax.optional().meta({ description: 'As the setting of the module, for this device.' }),
   gapBitsMax: gapBitsMax.optional().meta({ description: 'As the setting of the module, for this device.' }),
+  timeoutMs: z
+    .int()
+    .min(10)
+    .max(60_000)
+    .optional()
+    .meta({ description: 'How long this unit may take to answer. Absent: as the link says.' }),
   requestRegistersMax: z
     .int()
     .min(1)
@@ -53,29 +60,6 @@ const device = z.strictObject({
   signals: z.record(id, signal).meta({ description: 'Signals by id.' }),
 })
 export type DeviceConfig = z.infer<typeof device>
-
-const link = z.strictObject({
-  transport: z.literal('tcp').meta({ description: 'Modbus TCP.' }),
-  host: z.string().min(1).max(253).meta({ description: 'Host name, IPv4 or IPv6 address.' }),
-  port: z.int().min(1).max(65_535).default(502).meta({ description: 'TCP port.' }),
-  connectTimeoutMs: z
-    .int()
-    .min(50)
-    .max(60_000)
-    .default(3000)
-    .meta({ description: 'How long opening the connection may take.' }),
-  timeoutMs: z.int().min(10).max(60_000).default(1000).meta({ description: 'How long a unit may take to answer.' }),
-  pauseMs: z.int().min(0).max(10_000).default(0).meta({ description: 'Rest between an answer and the next request.' }),
-  timeoutsMax: z.int().min(1).max(100).default(3).meta({
-    description:
-      'Time-outs in a row after which a unit counts as away, and after which a link where nobody answers is opened anew.',
-  }),
-  retryDelayMsMin: z.int().min(10).max(600_000).default(500).meta({
-    description: 'First delay before a closed link, or a unit that is away, is tried again. Doubles with each failure.',
-  }),
-  retryDelayMsMax: z.int().min(10).max(3_600_000).default(30_000).meta({ description: 'Ceiling of that delay.' }),
-})
-export type LinkConfig = z.infer<typeof link>
 
 const schema = z.strictObject({
   publishIntervalMs: z.int().min(10).max(3_600_000).default(1000).meta({
@@ -106,12 +90,7 @@ const schema = z.strictObject({
 export type ModbusConfig = z.infer<typeof schema>
 
 function check(config: ModbusConfig): string[] {
-  const problems: string[] = []
-  for (const [linkId, { retryDelayMsMin, retryDelayMsMax }] of Object.entries(config.links)) {
-    if (retryDelayMsMin > retryDelayMsMax) {
-      problems.push(`links/${linkId}/retryDelayMsMin: ${retryDelayMsMin} exceeds retryDelayMsMax ${retryDelayMsMax}`)
-    }
-  }
+  const problems = checkLinks(config.links)
   const known = Object.keys(config.links)
   for (const [deviceId, device] of Object.entries(config.devices)) {
     const at = `devices/${deviceId}`

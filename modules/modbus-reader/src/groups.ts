@@ -33,6 +33,8 @@ export interface PollGroup {
   readonly key: string
   readonly unitId: number
   readonly intervalMs: number
+  /** Absent: that of the link. */
+  readonly timeoutMs: number | undefined
   /** Signals of the group; their columns are numbered from 0. */
   readonly columnCount: number
   readonly rows: readonly GroupRow[]
@@ -45,6 +47,7 @@ interface GroupSignal extends Place {
   readonly key: string
   readonly unitId: number
   readonly intervalMs: number
+  readonly timeoutMs: number | undefined
   readonly limits: RequestLimits
   readonly deviceId: string
   readonly signalId: string
@@ -74,15 +77,16 @@ function limitsOf(config: ModbusConfig, device: DeviceConfig): RequestLimits {
 }
 
 function signalsOf(config: ModbusConfig, deviceId: string, device: DeviceConfig): GroupSignal[] {
-  const { unitId } = device
+  const { unitId, timeoutMs } = device
   const limits = limitsOf(config, device)
-  const limitsText = Object.values(limits).join('/')
+  const limitsText = [...Object.values(limits), timeoutMs].join('/')
   return Object.entries(device.signals).map(([signalId, signal]) => {
     const intervalMs = intervalOf(config, device, signal)
     return {
       key: `unit ${unitId} every ${intervalMs} ms, limits ${limitsText}`,
       unitId,
       intervalMs,
+      timeoutMs,
       limits,
       deviceId,
       signalId,
@@ -106,7 +110,7 @@ export function groupRequestOf(table: Table, items: readonly GroupItem[]): Group
 }
 
 function groupOf(key: string, signals: readonly [GroupSignal, ...GroupSignal[]], mayRead: MayRead): PollGroup {
-  const [{ unitId, intervalMs, limits }] = signals
+  const [{ unitId, intervalMs, timeoutMs, limits }] = signals
   const items = signals.map(({ deviceId, signalId, convert, table, address, length }, column) => {
     return { deviceId, signalId, convert, table, address, length, column }
   })
@@ -119,6 +123,7 @@ function groupOf(key: string, signals: readonly [GroupSignal, ...GroupSignal[]],
     key,
     unitId,
     intervalMs,
+    timeoutMs,
     columnCount: signals.length,
     rows,
     requests: requests.map((request) => groupRequestOf(request.table, request.items)),

@@ -1,11 +1,12 @@
 import type { Clock, Timer } from '@weir/lib/clock'
 import { errorText, WeirError } from '@weir/lib/errors'
 import type { ReaderEvent, Row } from '@weir/lib/messages'
-import type { LinkConfig, ModbusConfig } from './config.ts'
+import type { ModbusConfig } from './config.ts'
 import { Device, deviceFingerprint } from './device.ts'
 import { groupsOfLink, type PollGroup } from './groups.ts'
 import { UnitHealth } from './health.ts'
 import { Link, type LinkAnswer, type LinkState } from './link.ts'
+import type { LinkConfig } from './link-config.ts'
 import { type Found, type Polled, pollGroup, rowOf } from './poll.ts'
 import { UnitRefusals } from './refusals.ts'
 import { PollSchedule } from './schedule.ts'
@@ -151,7 +152,7 @@ export class LinkRunner {
   }
 
   async #poll(key: string): Promise<void> {
-    const { clock, linkId, sink } = this.#options
+    const { clock, linkId, settings, sink } = this.#options
     const group = this.#groups.get(key)
     const unit = group === undefined ? undefined : this.#units.get(group.unitId)
     if (group === undefined || unit === undefined || !unit.mayAsk(clock.monotonicMs())) {
@@ -162,8 +163,12 @@ export class LinkRunner {
       this.#plan(this.#config)
       return
     }
+    // Each retry to a unit that is away would hold up the others for one more time-out.
+    const retries = unit.state === 'down' ? 0 : settings.retries
     const devices = group.rows.map(({ deviceId }) => this.#devices.get(deviceId))
-    const polled = await pollGroup(group, (request) => this.#link.read(request))
+    const polled = await pollGroup(group, (request) =>
+      this.#link.read(request, { timeoutMs: group.timeoutMs, retries }),
+    )
     if (this.#isStopped) return
     const timestamp = new Date(clock.nowMs()).toISOString()
     // While a unit is silent or its link down, polls are missed for that reason and are no overruns.

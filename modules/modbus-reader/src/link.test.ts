@@ -6,6 +6,7 @@ import type { ReadAnswer, ReadRequest, Transport } from './transport.ts'
 const settings: LinkSettings = {
   timeoutMs: 100,
   pauseMs: 0,
+  connectDelayMs: 0,
   timeoutsMax: 3,
   retryDelayMsMin: 1000,
   retryDelayMsMax: 8000,

@@ -1,13 +1,13 @@
 import { type Clock, sleep } from '@weir/lib/clock'
 import { errorText } from '@weir/lib/errors'
 import { backoffDelayMs } from './backoff.ts'
-import type { LinkConfig } from './config.ts'
+import type { LinkConfig } from './link-config.ts'
 import type { OpenTransport, ReadAnswer, ReadRequest, Transport } from './transport.ts'
 
 export type LinkState = 'unknown' | 'up' | 'down'
 export type LinkSettings = Pick<
   LinkConfig,
-  'timeoutMs' | 'pauseMs' | 'timeoutsMax' | 'retryDelayMsMin' | 'retryDelayMsMax'
+  'timeoutMs' | 'pauseMs' | 'connectDelayMs' | 'timeoutsMax' | 'retryDelayMsMin' | 'retryDelayMsMax'
 >
 
 export interface LinkOptions {
@@ -27,6 +27,8 @@ export type LinkAnswer = ReadAnswer & { readonly durationMs: number }
 export interface ReadOptions {
   /** Another time-out than that of the link. */
   readonly timeoutMs?: number | undefined
+  /** How often the request is sent again at once where it has no answer, or a damaged one. */
+  readonly retries?: number
   /** true: silence is expected, and says nothing about the link. */
   readonly isProbe?: boolean
 }
@@ -37,7 +39,7 @@ export interface ReadOptions {
  * It opens when it is needed. Once it was answered on, a connection that closes is opened anew at once and the request
  * tried again (reading twice does no harm); one that cannot be opened, or on which no answer ever came, waits for the
  * back-off, and requests meanwhile fail as `closed`. A connection on which `timeoutsMax` requests in a row had no
- * answer, or one an answer that does not fit, is opened anew, too.
+ * answer, or one an answer that does not fit and that cannot find its place again, is opened anew, too.
  */
 export class Link {
   readonly #options: LinkOptions
@@ -81,8 +83,12 @@ export class Link {
   }
 
   async #perform(request: ReadRequest, options: ReadOptions): Promise<LinkAnswer> {
-    const first = await this.#attempt(request, options)
-    return first.failure === 'closed' && this.#mayOpen() ? this.#attempt(request, options) : first
+    let answer = await this.#attempt(request, options)
+    if (answer.failure === 'closed' && this.#mayOpen()) answer = await this.#attempt(request, options)
+    for (let retry = 0; retry < (options.retries ?? 0) && isLost(answer); retry++) {
+      answer = await this.#attempt(request, options)
+    }
+    return answer
   }
 
   async #attempt(request: ReadRequest, { timeoutMs, isProbe = false }: ReadOptions): Promise<LinkAnswer> {
@@ -97,12 +103,13 @@ export class Link {
     const answer = { ...received, durationMs: endMs - startMs }
     this.#restUntilMs = endMs + settings.pauseMs
     if (isProbe && answer.failure === 'timeout') return answer
-    this.#account(answer)
+    this.#account(answer, transport.keepsStep === true)
     if (!isProbe) onRequest(answer)
     return answer
   }
 
-  #account(answer: ReadAnswer): void {
+  #account(answer: ReadAnswer, keepsStep: boolean): void {
+    if (answer.failure === 'malformed' && keepsStep) return
     if (answer.failure === 'closed' || answer.failure === 'malformed') {
       this.#fault = answer.detail
       this.#drop()
@@ -143,6 +150,7 @@ export class Link {
       }, this.#stopping.signal)
       if (this.#stopping.signal.aborted) opened.close()
       else if (!isClosed) this.#transport = opened
+      this.#restUntilMs = clock.monotonicMs() + settings.connectDelayMs
       this.#change('up', 'connected')
     } catch (error) {
       this.#fault = errorText(error)
@@ -158,4 +166,9 @@ export class Link {
     this.#state = state
     this.#options.onState(state, detail)
   }
+}
+
+/** true: another try may bring what this one did not. */
+function isLost({ failure }: ReadAnswer): boolean {
+  return failure === 'timeout' || failure === 'malformed'
 }

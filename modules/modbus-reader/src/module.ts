@@ -4,14 +4,16 @@ import type { JsonObject } from '@weir/lib/json'
 import { contentId, type ReaderEvent, type Row, schemaVersion } from '@weir/lib/messages'
 import type { ModuleContext, ModuleDeclaration, ModuleInstance } from '@weir/lib/module'
 import { readerCommands } from './commands.ts'
-import { type LinkConfig, type ModbusConfig, modbusConfig } from './config.ts'
+import { type ModbusConfig, modbusConfig } from './config.ts'
 import type { Device } from './device.ts'
 import type { LinkAnswer } from './link.ts'
+import type { LinkConfig } from './link-config.ts'
 import { LinkRunner, type RunnerSink } from './link-runner.ts'
 import { type Instruments, readerInstruments } from './metrics.ts'
+import { openLink } from './open-link.ts'
 import type { Polled } from './poll.ts'
 import { telemetryMessages } from './telemetry.ts'
-import { type OpenTransport, openTcp } from './transport.ts'
+import type { OpenTransport } from './transport.ts'
 
 /** What the reader takes from outside beside its context; tests put their own in. */
 export interface ReaderParts {
@@ -129,7 +131,7 @@ function linkStatus(runner: LinkRunner): string {
 export function startReader(
   context: ModuleContext,
   config: ModbusConfig,
-  parts: ReaderParts = { open: (settings) => openTcp(settings, context.clock), random: Math.random },
+  parts: ReaderParts = { open: (settings) => openLink(settings, context.clock), random: Math.random },
 ): ModuleInstance<ModbusConfig> {
   return new Reader(context, config, parts)
 }

@@ -28,6 +28,8 @@ export type ReadAnswer =
 export interface Transport {
   read(request: ReadRequest, timeoutMs: number): Promise<ReadAnswer>
   close(): void
+  /** true: after an answer that does not fit, the transport finds its place again by itself. */
+  readonly keepsStep?: boolean
 }
 
 /** Opens a connection, or rejects with DEVICE_AWAY. `onClosed` is called once, when it closes by itself. */
@@ -80,7 +82,17 @@ const keepAliveDelayMs = 30_000
 /** modbus-serial counts transaction ids from 0 to 255 and then uses them again. */
 const transactionIds = 256
 
-function openSocket(host: string, port: number, timeoutMs: number, clock: Clock, signal: AbortSignal): Promise<Socket> {
+export interface TcpSettings {
+  readonly host: string
+  readonly port: number
+  readonly connectTimeoutMs: number
+}
+
+export function openSocket(
+  { host, port, connectTimeoutMs: timeoutMs }: TcpSettings,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
@@ -152,7 +164,7 @@ class TcpTransport implements Transport {
         resolve(answer)
       }
       this.#settle = settle
-      this.#send(request, (error, result) => {
+      sendRequest(this.#client, request, (error, result) => {
         this.#unanswered.delete(number)
         if (this.#settle === settle) settle(answerOf(request, error, result))
       })
@@ -169,26 +181,33 @@ class TcpTransport implements Transport {
     this.#isClosed = true
     this.#settle?.({ failure: 'closed', detail: reason })
   }
+}
 
-  #send({ unitId, table, address, count }: ReadRequest, next: (error: unknown, result: unknown) => void): void {
-    switch (table) {
-      case 'coil':
-        this.#client.writeFC1(unitId, address, count, next)
-        break
-      case 'discrete':
-        this.#client.writeFC2(unitId, address, count, next)
-        break
-      case 'holding':
-        this.#client.writeFC3(unitId, address, count, next)
-        break
-      case 'input':
-        this.#client.writeFC4(unitId, address, count, next)
-        break
-    }
+type Client = InstanceType<typeof modbusSerial.default>
+
+/** Sends a request by modbus-serial, which calls `next` with what it makes of the answer. */
+export function sendRequest(
+  client: Client,
+  { unitId, table, address, count }: ReadRequest,
+  next: (error: unknown, result: unknown) => void,
+): void {
+  switch (table) {
+    case 'coil':
+      client.writeFC1(unitId, address, count, next)
+      break
+    case 'discrete':
+      client.writeFC2(unitId, address, count, next)
+      break
+    case 'holding':
+      client.writeFC3(unitId, address, count, next)
+      break
+    case 'input':
+      client.writeFC4(unitId, address, count, next)
+      break
   }
 }
 
-function answerOf(request: ReadRequest, error: unknown, result: unknown): ReadAnswer {
+export function answerOf(request: ReadRequest, error: unknown, result: unknown): ReadAnswer {
   if (error !== null && error !== undefined) return failureOf(error)
   const data = (result as { buffer?: unknown } | undefined)?.buffer
   if (!Buffer.isBuffer(data)) return { failure: 'malformed', detail: 'an answer without data' }
@@ -208,12 +227,9 @@ function failureOf(error: unknown): ReadAnswer {
 }
 
 /** Modbus TCP (MODBUS Messaging on TCP/IP V1.0b). */
-export function openTcp(
-  { host, port, connectTimeoutMs }: { host: string; port: number; connectTimeoutMs: number },
-  clock: Clock,
-): OpenTransport {
+export function openTcp(settings: TcpSettings, clock: Clock): OpenTransport {
   return async (onClosed, signal) => {
-    const socket = await openSocket(host, port, connectTimeoutMs, clock, signal)
+    const socket = await openSocket(settings, clock, signal)
     const transport = new TcpTransport(socket, clock, onClosed)
     await transport.link()
     return transport
