@@ -18,7 +18,7 @@ const dist = join(import.meta.dirname, '../dist')
 const edgeHubBundle = join(dist, 'edge-hub/main.mjs')
 export const edgeHubName = 'edge-hub'
 /** The process of the bench itself, which holds the hub stand-in. */
-export const cloudName = 'cloud'
+const cloudName = 'cloud'
 
 const startTimeoutMs = 30_000
 const stopTimeoutMs = 8_000
@@ -54,11 +54,17 @@ export function processFlags(): string {
 export class BenchDevice {
   readonly device: TestDevice
   readonly #processes = new Map<string, ChildProcess>()
+  readonly #counters: ((counters: EdgeHubCounters) => void)[] = []
   #mqttPort = 0
-  #counters: ((counters: EdgeHubCounters) => void)[] = []
+
+  /** Where the bench ends before its time, nothing goes on without it. */
+  readonly #killAll = (): void => {
+    for (const child of this.#processes.values()) child.kill('SIGKILL')
+  }
 
   private constructor(device: TestDevice) {
     this.device = device
+    process.once('exit', this.#killAll)
   }
 
   /** Resolves once every module runs with its configuration. */
@@ -123,6 +129,7 @@ export class BenchDevice {
     const modules = [...this.#processes.values()].filter((child) => child !== hub)
     await Promise.all(modules.map(stopProcess))
     if (hub !== undefined) await stopProcess(hub)
+    process.off('exit', this.#killAll)
     await this.device.stop()
   }
 
@@ -134,7 +141,9 @@ export class BenchDevice {
     const hub = this.#spawn(edgeHubName, edgeHubBundle, {
       WEIR_EDGE_HUB: JSON.stringify(this.device.settings),
     })
-    const [message] = (await once(hub, 'message')) as [FromEdgeHubControl]
+    const ended = once(hub, 'exit').then(([code]) => Promise.reject(new Error(`edge hub: exit code ${code}`)))
+    const [message] = (await Promise.race([once(hub, 'message'), ended])) as [FromEdgeHubControl]
+    ended.catch(() => {})
     if (message.type !== 'listening') throw new Error(`edge hub: ${JSON.stringify(message)}`)
     this.#mqttPort = message.mqttPort
     hub.on('message', (answer: FromEdgeHubControl) => {

@@ -3,7 +3,7 @@
  * Without names every bench runs. Figures are JSON on request; nothing here is a test and nothing fails by being slow.
  *   --messages N        messages that the drain bench queues
  *   --seconds N         how long the path bench publishes
- *   --node-flags FLAGS  further flags of Node for the processes that path, latency and drain start, e.g. "--cpu-prof"
+ *   --node-flags=FLAGS  further flags of Node for the processes that path, latency and drain start, e.g. --cpu-prof
  */
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -58,6 +58,8 @@ const names = positionals.length > 0 ? positionals : Object.keys(benches)
 const unknown = names.filter((name) => benches[name] === undefined)
 if (unknown.length > 0) fail(`${unknown.join(', ')}: unknown; the benches are ${Object.keys(benches).join(', ')}`)
 extraNodeFlags.push(...(values['node-flags'] ?? '').split(' ').filter((flag) => flag !== ''))
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 const machine = { cores: cpus().length, cpu: cpus()[0]?.model ?? 'unknown', node: process.version }
 const results: Record<string, object> = { machine }

@@ -14,6 +14,7 @@ import { ServiceClient } from './cloud/service-client.ts'
 import { findService } from './cloud/service-file.ts'
 import { faultUsage } from './faults/fault.ts'
 import { faultOptions, faultRequest } from './faults/fault-verb.ts'
+import { weirOutputs } from './manifest/outputs.ts'
 import { runRoutesCommand } from './routes/command.ts'
 import { type OptionKinds, type ParsedWords, parseWords } from './weir-options.ts'
 
@@ -110,7 +111,8 @@ export async function runWeir(words: readonly string[], io: WeirIo): Promise<num
       return 0
     }
     if (name === 'routes') {
-      return await runRoutesCommand(arguments_, { stdout: writer(io.out), stderr: writer(io.err), cwd: io.cwd })
+      const surroundings = { stdout: writer(io.out), stderr: writer(io.err), cwd: io.cwd }
+      return await runRoutesCommand(arguments_, surroundings, weirOutputs)
     }
     const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined
     if (verb !== undefined) return await runVerb(verb, arguments_, stateFolder, io)

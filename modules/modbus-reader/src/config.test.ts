@@ -155,6 +155,29 @@ describe('configuration', () => {
     ])
   })
 
+  it.each([
+    [
+      { transport: 'rtu', path: '/dev/ttyUSB0', dataBits: 7 },
+      'links/a/dataBits: 7 does not fit transport rtu, expected 8',
+    ],
+    [
+      { transport: 'rtu', path: 'COM1' },
+      'links/a/path: "COM1" is no device path, expected /dev/ttyUSB0 or /dev/serial/by-id/…',
+    ],
+    [{ transport: 'rtu', path: '/dev/ttyUSB0', host: 'plc' }, 'links/a/host: unknown key'],
+  ])('refuses a link with %j', (settings, problem) => {
+    expect(problemsOf({ links: { a: settings } })).toEqual([expect.stringContaining(problem)])
+  })
+
+  it('refuses a line that another link holds', () => {
+    const serial = { transport: 'rtu', path: '/dev/ttyUSB0' }
+    const gateway = { transport: 'rtuOverTcp', host: 'gate', port: 4001 }
+    expect(problemsOf({ links: { a: serial, b: { ...serial, transport: 'ascii' }, c: gateway, d: gateway } })).toEqual([
+      'links/b/path: /dev/ttyUSB0 is in use by link a; put all its units on one link',
+      'links/d/host: gate:4001 is in use by link c; put all its units on one link',
+    ])
+  })
+
   it('refuses ids that no twin could hold', () => {
     expect(problemsOf({ devices: { 'press.4': { link: 'a', unitId: 1, signals: {} } } })).toHaveLength(1)
   })

@@ -48,7 +48,6 @@ export interface LineOptions {
  */
 export class LineTransport implements Transport {
   readonly keepsStep = true
-  readonly #stream: Duplex
   readonly #options: LineOptions
   readonly #client: InstanceType<typeof modbusSerial.default>
   readonly #port: FramePort
@@ -60,7 +59,6 @@ export class LineTransport implements Transport {
   #isClosed = false
 
   constructor(stream: Duplex, options: LineOptions) {
-    this.#stream = stream
     this.#options = options
     this.#quietSinceMs = options.clock.monotonicMs()
     this.#port = new FramePort((frame) => {

@@ -92,6 +92,33 @@ describe('a link', () => {
     expect(log).toContain('read 9 100')
   })
 
+  it('rests between opening and the first request', async () => {
+    const { link, log, clock } = bench({ connectDelayMs: 50 })
+    const first = link.read(request)
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve()
+    clock.advance(49)
+    expect(log).toEqual(['open'])
+    clock.advance(1)
+    await first
+    expect(log).toContain('read 0 100')
+  })
+
+  it('sends a request without an answer again, as often as it may', async () => {
+    const { link, answers, log } = bench({ timeoutsMax: 10 })
+    answers.push(timeout, timeout, data)
+    expect(await link.read(request, { retries: 2 })).toMatchObject(data)
+    answers.push(timeout, timeout)
+    expect(await link.read(request, { retries: 1 })).toMatchObject(timeout)
+    expect(log.filter((line) => line.startsWith('read'))).toHaveLength(5)
+  })
+
+  it('sends a request that is refused once', async () => {
+    const { link, answers, log } = bench()
+    answers.push({ failure: 'exception', detail: 'refused', exceptionCode: 2 })
+    await link.read(request, { retries: 3 })
+    expect(log.filter((line) => line.startsWith('read'))).toHaveLength(1)
+  })
+
   it('that cannot be opened says so once, fails what is asked meanwhile, and tries again after the back-off', async () => {
     const { link, states, opens, clock, setCanOpen } = bench()
     setCanOpen(false)

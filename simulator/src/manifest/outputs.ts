@@ -1,0 +1,12 @@
+import type { LintOptions } from '../routes/lint.ts'
+
+/** What Weir's modules send, for the lint of routes: their outputs, and which of them carry arrays. */
+export const weirOutputs = {
+  outputs: {
+    'modbus-reader': ['telemetry', 'events'],
+    aggregator: ['aggregates', 'raw', 'gaps', 'receipts'],
+    'anomaly-detector': ['anomalies', 'captures', 'labels'],
+    'alert-forwarder': ['alerts'],
+  },
+  arrayOutputs: { aggregator: ['aggregates'] },
+} as const satisfies LintOptions
