@@ -124,9 +124,13 @@ async function waitFor(
   }
 }
 
-/** Where the published rows are, once the last of them has been found or a time is over. */
+/** Where the published rows are, once every window has closed and the last row has been found, or a time is over. */
 async function account(device: BenchDevice, published: number): Promise<PathBench['rows']> {
-  const { accountedWindow } = await device.status('aggregator')
+  const { accountedWindow } = await waitFor(
+    device,
+    'aggregator',
+    ({ rowsOpen, rowsInUnsentRecords }) => rowsOpen === 0 && rowsInUnsentRecords === 0,
+  )
   const sources = {
     queued: () => device.queued(),
     taken: () => published,

@@ -7,7 +7,8 @@ import { processNames } from './running-device.ts'
 
 /** A process that was killed is back, and at work, after about two seconds: some kills meet it before, most after. */
 const pauseMsMin = 200
-const pauseMsMax = 3_000
+const pauseMsMaxOfOne = 15_000
+const settleMs = 3_000
 /** Out of order come rows that a reader kept while the edge hub was away: urgent ones overtake the others. */
 const lateArrivalMs = 10_000
 const readerTailMax = 64
@@ -35,13 +36,14 @@ export interface KillRun {
 export async function runKills(options: KillRunOptions): Promise<KillRun> {
   const { stateFolder, seed, killsEach, processes = processNames, onKill } = options
   await using pipeline = await Pipeline.start({ stateFolder, seed, lateArrivalMs })
+  const pauseMsMax = pauseMsMaxOfOne / processes.length
   const plan = planKills({ processes, killsEach, seed, pauseMsMin, pauseMsMax })
   for (const [done, { process, pauseMs }] of plan.entries()) {
     await sleep(systemClock, pauseMs)
     await pipeline.device.kill(process)
     onKill?.(done + 1, plan.length, process)
   }
-  await sleep(systemClock, pauseMsMax)
+  await sleep(systemClock, settleMs)
   const elsewhere = await pipeline.drain()
   return {
     kills: Object.fromEntries(processes.map((process) => [process, killsEach])),

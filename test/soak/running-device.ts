@@ -107,7 +107,8 @@ export class RunningDevice implements AsyncDisposable {
         problem = ` (${error})`
       }
       const ownDeaths = this.deaths.filter((death) => !death.endsWith(': SIGKILL'))
-      if (ownDeaths.length >= ownDeathsMax) throw new Error(`processes end by themselves: ${ownDeaths.slice(0, ownDeathsMax).join(', ')}`)
+      if (ownDeaths.length >= ownDeathsMax)
+        throw new Error(`processes end by themselves: ${ownDeaths.slice(0, ownDeathsMax).join(', ')}`)
       if (clock.monotonicMs() > endMs) throw new Error(`waited ${patienceMs} ms for ${what}${problem}`)
       await sleep(clock, pollMs)
     }

@@ -14,7 +14,7 @@ import { type Blow, type Event, type Outcome, type Received, type Step, World } 
 
 const startMs = Date.UTC(2026, 10, 21, 12)
 const windowMs = 5_000
-const seconds = 20
+const seconds = 17
 /** Every window has closed by then, even where restarts let idle devices begin to wait again. */
 const endMs = startMs + seconds * 1_000 + 60_000
 
@@ -51,7 +51,7 @@ function row(ms: number, level: number, others: Partial<Row> = {}): Row {
   return { timestamp: new Date(startMs + ms).toISOString(), values: { level, running: level > 50 }, ...others }
 }
 
-/** Twenty seconds of two devices: late rows, bad ones, texts, a message that comes twice, a hub away, a new configuration. */
+/** Seventeen seconds of two devices: late rows, bad ones, texts, a message that comes twice, a hub away, a new configuration. */
 function script(): Step[] {
   const steps: Step[] = []
   const at = (ms: number, event: Event) => steps.push({ atMs: startMs + ms, event })

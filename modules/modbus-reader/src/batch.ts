@@ -92,7 +92,11 @@ function reasonsText(quality: Readonly<Record<string, QualityReason>>): string {
   return JSON.stringify(quality)
 }
 
-function sideOf(value: number, { above, below }: { above?: number | undefined; below?: number | undefined }): Side {
+/** On which side of its urgent limits a value lies. */
+export function sideOf(
+  value: number,
+  { above, below }: { above?: number | undefined; below?: number | undefined },
+): Side {
   if (above !== undefined && value > above) return 'above'
   return below !== undefined && value < below ? 'below' : 'inside'
 }

@@ -62,6 +62,15 @@ describe('configuration', () => {
     ],
     [{ range: { clamp: true } }, 'devices/press-4/signals/temp/range: has no limit; set min, max or both'],
     [{ range: { min: 5, max: 5 } }, 'devices/press-4/signals/temp/range: max 5 must exceed min 5'],
+    [{ deadband: {} }, 'devices/press-4/signals/temp/deadband: needs one of absolute and percent'],
+    [
+      { deadband: { absolute: 1, percent: 1 } },
+      'devices/press-4/signals/temp/deadband: needs one of absolute and percent',
+    ],
+    [
+      { bit: 3, type: 'bit', deadband: { absolute: 1 } },
+      'devices/press-4/signals/temp/deadband/absolute: has no meaning for what is no number; remove it',
+    ],
     [{ table: undefined }, 'devices/press-4/signals/temp/table: is missing, expected coil, discrete, input or holding'],
     [
       { address: 65_535, type: 'float32' },

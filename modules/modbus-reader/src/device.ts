@@ -2,6 +2,7 @@ import type { Clock, Timer } from '@weir/lib/clock'
 import type { Row } from '@weir/lib/messages'
 import { DeviceBatch, type UrgentLimits } from './batch.ts'
 import type { DeviceConfig, ModbusConfig } from './config.ts'
+import { type Deadband, ExceptionReport } from './exception-report.ts'
 import { intervalOf } from './groups.ts'
 import type { DeviceLabels } from './telemetry.ts'
 
@@ -12,6 +13,14 @@ function urgentLimits(device: DeviceConfig): UrgentLimits {
   return new Map(
     Object.entries(device.signals).flatMap(([signalId, { urgent }]) =>
       urgent === undefined ? [] : [[signalId, urgent]],
+    ),
+  )
+}
+
+function deadbandsOf(device: DeviceConfig): ReadonlyMap<string, Deadband> {
+  return new Map(
+    Object.entries(device.signals).flatMap(([signalId, { deadband }]) =>
+      deadband === undefined ? [] : [[signalId, deadband]],
     ),
   )
 }
@@ -33,6 +42,7 @@ export class Device {
   /** Two devices of equal fingerprint behave alike, so that a new configuration need not start this one anew. */
   readonly fingerprint: string
   readonly #batch: DeviceBatch
+  readonly #report: ExceptionReport
   readonly #clock: Clock
   readonly #publish: (device: Device, rows: Row[], urgent: boolean) => void
   readonly #units: Readonly<Record<string, string>> | undefined
@@ -52,17 +62,21 @@ export class Device {
     this.#clock = clock
     this.#publish = publish
     this.#units = unitsOf(device)
+    const urgent = urgentLimits(device)
+    this.#report = new ExceptionReport(deadbandsOf(device), urgent)
     this.#batch = new DeviceBatch({
       publishIntervalMs: config.publishIntervalMs,
       pollIntervalMs: Math.min(...Object.values(device.signals).map((signal) => intervalOf(config, device, signal))),
-      urgent: urgentLimits(device),
+      urgent,
       valuesMax: valuesPerMessageMax,
     })
   }
 
-  /** Takes the row of a poll of `group`. */
+  /** Takes the row of a poll of `group`, or what of it is worth telling. */
   add(group: string, row: Row): void {
-    const verdict = this.#batch.add(group, row, this.#clock.monotonicMs())
+    const told = this.#report.filter(row, this.#clock.monotonicMs())
+    if (told === undefined) return
+    const verdict = this.#batch.add(group, told, this.#clock.monotonicMs())
     if (verdict !== 'hold') this.flush(verdict === 'urgent')
     else if (this.#timer === undefined && this.#batch.dueMs !== undefined) {
       this.#timer = this.#clock.setTimer(() => this.flush(), this.#batch.dueMs - this.#clock.monotonicMs())

@@ -124,6 +124,19 @@ describe('the reader', () => {
     expect(messages('press-4').at(-1)).toMatchObject({ urgent: true })
   })
 
+  it('tells a signal with a deadband by exception, and the device not at all while nothing is to be told', async () => {
+    const deadband = { absolute: 2, maxSilenceMs: 5000 }
+    const devices = { 'press-4': { link: 'hall-1', unitId: 1, signals: { x: { ...signal, deadband } } } }
+    const { pass, rows, bench } = startBench(configOf({ devices }))
+    await pass(4000)
+    expect(rows('press-4')).toMatchObject([{ values: { x: 20 } }])
+    bench.answer = () => registers(23)
+    await pass(1500)
+    expect(rows('press-4')).toMatchObject([{ values: { x: 20 } }, { values: { x: 23 } }])
+    await pass(6000)
+    expect(rows('press-4')).toHaveLength(3)
+  })
+
   it('sends one row per change for a unit that is away, says so once, and asks it ever less', async () => {
     const { pass, rows, events, bench, asked } = startBench()
     await pass(900)

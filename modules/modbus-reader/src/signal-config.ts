@@ -95,6 +95,30 @@ export const signal = z.strictObject({
   pollIntervalMs: pollIntervalMs
     .optional()
     .meta({ description: 'Time between two polls of this signal. Absent: that of the device.' }),
+  deadband: z
+    .strictObject({
+      absolute: z
+        .number()
+        .min(0)
+        .optional()
+        .meta({ description: 'A value is told where it differs by more than this from the one told last.' }),
+      percent: z
+        .number()
+        .positive()
+        .max(1000)
+        .optional()
+        .meta({ description: 'The same, in per cent of the value told last.' }),
+      maxSilenceMs: z
+        .int()
+        .min(100)
+        .max(86_400_000)
+        .default(600_000)
+        .meta({ description: 'A value is told after this time, however little it changes.' }),
+    })
+    .optional()
+    .meta({
+      description: 'Report by exception. Absent: every value is told. Bits and strings are told as they change.',
+    }),
   urgent: z
     .strictObject({
       above: z
@@ -243,6 +267,16 @@ function checkUrgent(at: string, { above, below }: NonNullable<SignalConfig['urg
   return []
 }
 
+function checkDeadband(at: string, signal: SignalConfig): string[] {
+  const { deadband, type, asText } = signal
+  if (deadband === undefined) return []
+  const given = (['absolute', 'percent'] as const).filter((key) => deadband[key] !== undefined)
+  if (type === 'bit' || type === 'string' || asText === true) {
+    return given.map((key) => `${at}/deadband/${key}: has no meaning for what is no number; remove it`)
+  }
+  return given.length === 1 ? [] : [`${at}/deadband: needs one of absolute and percent`]
+}
+
 function checkRange(at: string, { min, max }: NonNullable<SignalConfig['range']>): string[] {
   if (min === undefined && max === undefined) return [`${at}/range: has no limit; set min, max or both`]
   if (min !== undefined && max !== undefined && min >= max) return [`${at}/range: max ${max} must exceed min ${min}`]
@@ -288,6 +322,7 @@ export function checkSignal(at: string, signal: SignalConfig, device: SignalDefa
       .map((key) => `${at}/${key}: has no meaning for ${word}; remove it`),
     ...(signal.urgent === undefined ? [] : checkUrgent(at, signal.urgent)),
     ...(signal.range === undefined ? [] : checkRange(at, signal.range)),
+    ...checkDeadband(at, signal),
     ...checkInvalid(at, signal),
     ...checkLimits(at, signal, place, device),
   ]
