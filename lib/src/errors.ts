@@ -30,7 +30,10 @@ export const errorCatalogue = {
   },
   COMMAND_UNKNOWN: { reaction: 'drop', meaning: 'No such command, or arguments that do not fit it.' },
   COMMAND_FAILED: { reaction: 'drop', meaning: 'A command ran and failed; its message says why.' },
-  STATE_UNWRITABLE: { reaction: 'stop', meaning: 'The state folder cannot be written or read; nothing could be kept safe.' },
+  STATE_UNWRITABLE: {
+    reaction: 'stop',
+    meaning: 'The state folder cannot be written or read; nothing could be kept safe.',
+  },
   STATE_NEWER: { reaction: 'stop', meaning: 'State written by a newer version; an older one must not touch it.' },
   STATE_DAMAGED: { reaction: 'drop', meaning: 'A part of the saved state is damaged; it is reported and passed over.' },
   STATE_LOCKED: { reaction: 'stop', meaning: 'Another live process holds the state folder.' },

@@ -10,6 +10,7 @@ import type { InputMessage } from './hub.ts'
 import type { JsonObject } from './json.ts'
 import { createLog } from './log-stdout.ts'
 import { MemoryHub } from './memory-hub.ts'
+import { gapSchema } from './messages.ts'
 import type { ModuleContext, ModuleDeclaration } from './module.ts'
 import { temporaryFolder } from './test-context.ts'
 
@@ -66,8 +67,7 @@ class Probe {
     },
   }
 
-  publish(output: string, messageId: string, urgent = false): void {
-    const body = Buffer.from('{}')
+  publish(output: string, messageId: string, urgent = false, body = Buffer.from('{}')): void {
     this.context?.publish({
       output,
       messageType: 'telemetry',
@@ -105,6 +105,14 @@ async function bench(
   })
   await settle()
   return { probe, hub, clock, handle, lines, stateFolder }
+}
+
+/** Lets the host find its hub again and send what waits. */
+async function reconnected(at: Bench): Promise<void> {
+  for (let second = 0; second < 60; second++) {
+    at.clock.advance(1_000)
+    await settle()
+  }
 }
 
 /** Lets promises that need no timer come to their end. */
@@ -338,6 +346,37 @@ describe('faults', () => {
     const file = join(temporaryFolder(), 'file')
     writeFileSync(file, '')
     await expect(bench({ stateFolder: join(file, 'state') })).rejects.toThrow(/STATE_FOLDER/)
+  })
+})
+
+describe('messages given up', () => {
+  const gaps = (hub: MemoryHub) =>
+    hub.sent.filter(({ output }) => output === 'gaps').map(({ body }) => gapSchema.parse(JSON.parse(String(body))))
+
+  it('because they are too large are named upstream within a minute', async () => {
+    const at = await bench()
+    at.probe.publish('telemetry', 'huge', false, Buffer.alloc(300_000, 32))
+    at.clock.advance(60_000)
+    await settle()
+    expect(gaps(at.hub)).toMatchObject([{ kind: 'givenUp', deviceId: 'press-4', messages: 1 }])
+    await stop(at)
+  })
+
+  it('because the queue was full are named once the hub is back, the oldest having gone first', async () => {
+    const at = await bench({ environment: { WEIR_QUEUE_BYTES_MAX: String(4 * 1024 * 1024) } })
+    at.hub.disconnect()
+    for (let index = 0; index < 100; index++)
+      at.probe.publish('telemetry', `m${index}`, false, Buffer.alloc(60_000, 32))
+    expect(gaps(at.hub)).toEqual([])
+    await reconnected(at)
+    const sent = at.hub.sent.filter(({ output }) => output === 'telemetry').length
+    const [gap, ...others] = gaps(at.hub)
+    expect(others).toEqual([])
+    expect(gap?.messages).toBeGreaterThan(0)
+    expect(sent + (gap?.messages ?? 0)).toBe(100)
+    expect(at.hub.sent.some(({ messageId }) => messageId === 'm99')).toBe(true)
+    expect(at.hub.sent.some(({ messageId }) => messageId === 'm0')).toBe(false)
+    await stop(at)
   })
 })
 

@@ -51,3 +51,5 @@ export const rejectReasonsMax = 100
 export const tokenRenewalS = 2400
 /** Port of the metrics, as IoT Edge's metrics collector expects it. */
 export const metricsPortDefault = 9600
+/** How often messages that were given up are named upstream. */
+export const givenUpIntervalMs = 60_000

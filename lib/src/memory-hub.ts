@@ -76,10 +76,15 @@ export class MemoryHub implements Hub {
       throw behaviour.error
     }
     if (behaviour.kind === 'hang') {
-      await new Promise<void>((resolve) => {
-        this.#hanging.push(resolve)
+      await new Promise<void>((resolve, reject) => {
+        this.#hanging.push(() => {
+          if (!this.connected) return reject(new WeirError('HUB_AWAY', 'hub: connection lost'))
+          // At once, so that a message sent after the release cannot arrive before this one.
+          this.sent.push(message)
+          resolve()
+        })
       })
-      if (!this.connected) throw new WeirError('HUB_AWAY', 'hub: connection lost')
+      return
     }
     this.sent.push(message)
   }
@@ -170,7 +175,7 @@ export class MemoryHub implements Hub {
   }
 
   #release(): void {
-    for (const resolve of this.#hanging.splice(0)) resolve()
+    for (const release of this.#hanging.splice(0)) release()
   }
 
   #deliver(): void {

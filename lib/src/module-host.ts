@@ -5,16 +5,17 @@ import { CommandServer } from './command-server.ts'
 import { type CommandSocket, serveCommandSocket, socketPaths } from './command-socket.ts'
 import { ConfigKeeper } from './config-keeper.ts'
 import { errorText, WeirError } from './errors.ts'
+import { GivenUp } from './given-up.ts'
 import type { ModuleHandle, ModuleState } from './host.ts'
 import type { Environment, HostSettings } from './host-settings.ts'
 import type { Hub, InputMessage, MethodResult } from './hub.ts'
 import type { JsonObject, JsonValue } from './json.ts'
-import { drainTimeoutMs, queueMemoryBytesMax } from './limits.ts'
+import { drainTimeoutMs, givenUpIntervalMs, queueMemoryBytesMax } from './limits.ts'
 import type { Log } from './log.ts'
 import { type MetricsServer, PrometheusMetrics, serveMetrics } from './metrics-prometheus.ts'
 import type { ModuleContext, ModuleDeclaration } from './module.ts'
 import { ModuleRunner } from './module-runner.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type OutboxParts } from './outbox.ts'
 import { DiskOutboxStore, SpillingOutboxStore } from './outbox-disk.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import { Rejects } from './rejects.ts'
@@ -51,6 +52,7 @@ export class ModuleHost<Config> implements ModuleHandle {
   readonly #rejects: Rejects
   readonly #store: OutboxStore
   readonly #outbox: Outbox
+  readonly #givenUp = new GivenUp()
   readonly #reporter: Reporter
   readonly #runner: ModuleRunner<Config>
   readonly #commands: CommandServer
@@ -58,6 +60,7 @@ export class ModuleHost<Config> implements ModuleHandle {
   readonly #startedMs: number
   readonly #finish: (exitCode: number) => void
 
+  #connected = false
   #desiredSeen = false
   #failed: unknown
   #stopping: Promise<number> | undefined
@@ -83,14 +86,18 @@ export class ModuleHost<Config> implements ModuleHandle {
     )
     const reject: ModuleContext['reject'] = (reason, detail, count) => this.#rejects.add(reason, detail, count)
     const fail = (error: unknown) => this.#fail(error)
-    this.#store = openStore(declaration, parts, reject)
+    const giveUp: OutboxParts['giveUp'] = (message, reason, detail) => {
+      reject(reason, detail)
+      this.#givenUp.add(message, reason, clock.nowMs())
+    }
+    this.#store = openStore(declaration, parts, giveUp)
     this.#outbox = new Outbox({
       hub,
       clock,
       metrics: this.#metrics,
       session: this.session,
       store: this.#store,
-      reject,
+      giveUp,
       fail,
     })
     this.#reporter = new Reporter(hub, reject)
@@ -122,6 +129,7 @@ export class ModuleHost<Config> implements ModuleHandle {
     const { name } = this.#declaration
     this.#log.info(`${name} ${weirVersion}: session ${this.session}, state in ${settings.stateFolder}`)
     this.#measure()
+    this.#nameGivenUpLater()
     this.#metricsServer = await serveMetrics(this.#metrics, settings.metricsAddress, this.#log)
     this.metricsPort = this.#metricsServer.port
     const paths = socketPaths(environment, name, settings.stateFolder)
@@ -184,8 +192,24 @@ export class ModuleHost<Config> implements ModuleHandle {
   #takeConnection(connected: boolean, reason: string): void {
     this.#log.info(connected ? 'hub: connected' : `hub: not connected (${reason})`)
     this.#outbox.setConnected(connected)
+    this.#connected = connected
+    this.#nameGivenUp()
     this.#reporter.setConnected(connected)
     if (!connected) this.#reopener.lost()
+  }
+
+  /** Only while the hub takes messages: before, they would be the next to be given up. */
+  #nameGivenUp(): void {
+    if (!this.#connected) return
+    for (const gap of this.#givenUp.take(this.#declaration.name)) this.#outbox.publish(gap)
+  }
+
+  #nameGivenUpLater(): void {
+    this.#clock.setTimer(() => {
+      if (this.#stopping !== undefined) return
+      this.#nameGivenUp()
+      this.#nameGivenUpLater()
+    }, givenUpIntervalMs)
   }
 
   #takeDesired(desired: JsonObject, version: number): void {
@@ -229,6 +253,7 @@ export class ModuleHost<Config> implements ModuleHandle {
     this.#inputPaused = true
     this.#commands.close()
     await this.#inTime(this.#runner.stop(), stopInstanceMsMax, 'the module to stop')
+    this.#nameGivenUp()
     await this.#inTime(this.#outbox.drained(), endMs - this.#clock.monotonicMs(), 'the queue to empty')
     await this.#inTime(this.#hub.close(), closeHubMsMax, 'the hub to close')
     this.#closeStore()
@@ -282,7 +307,7 @@ export class ModuleHost<Config> implements ModuleHandle {
 function openStore(
   declaration: ModuleDeclaration<unknown>,
   { settings, clock, log }: ModuleHostParts,
-  reject: ModuleContext['reject'],
+  giveUp: OutboxParts['giveUp'],
 ): OutboxStore {
   const disk = new DiskOutboxStore({
     folder: join(settings.stateFolder, 'outbox'),
@@ -290,8 +315,10 @@ function openStore(
     fsyncIntervalMs: settings.fsyncIntervalMs,
     clock,
     log,
-    onDropped: ({ messageId, output }) =>
-      reject('queueFull', `message ${messageId} at output ${output}: the queue holds ${settings.queueBytesMax} bytes`),
+    onDropped: (message) => {
+      const what = `message ${message.messageId} at output ${message.output}`
+      giveUp(message, 'queueFull', `${what}: the queue holds ${settings.queueBytesMax} bytes`)
+    },
   })
   return declaration.queue === 'spilling' ? new SpillingOutboxStore(disk, queueMemoryBytesMax) : disk
 }

@@ -47,7 +47,7 @@ export function heldBytes(message: OutputMessage): number {
 }
 
 class Lane {
-  #items: StoredMessage[] = []
+  #items: (StoredMessage | undefined)[] = []
   #head = 0
 
   push(item: StoredMessage): void {
@@ -57,6 +57,8 @@ class Lane {
   shift(): StoredMessage | undefined {
     const item = this.#items[this.#head]
     if (item === undefined) return undefined
+    // Its place is kept for a while; the message, with its body, is not.
+    this.#items[this.#head] = undefined
     this.#head += 1
     if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head)

@@ -30,7 +30,7 @@ async function bench(changes: { store?: OutboxStore; bytesMax?: number } = {}) {
     metrics: new MemoryMetrics(),
     session: 'session1',
     store,
-    reject: (reason, detail) => rejected.push(`${reason} ${detail}`),
+    giveUp: (_message, reason, detail) => rejected.push(`${reason} ${detail}`),
     fail: (error) => failures.push(error),
   })
   hub.onConnection((connected) => outbox.setConnected(connected))

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from './clock.ts'
 import { errorText, WeirError } from './errors.ts'
+import type { GiveUpReason } from './given-up.ts'
 import type { Hub, OutputMessage } from './hub.ts'
 import { hubRetryMsFirst, hubRetryMsMax, inflightMax, messageBytesMax } from './limits.ts'
 import { schemaVersion } from './messages.ts'
@@ -15,8 +16,8 @@ export interface OutboxParts {
   /** Names this run of the module to receivers. */
   readonly session: string
   readonly store: OutboxStore
-  /** Counts and logs what is given up. */
-  reject(reason: string, detail: string): void
+  /** Counts, logs and names what is given up. */
+  giveUp(message: OutputMessage, reason: GiveUpReason, detail: string): void
   /** The store takes nothing any more: the module must stop. */
   fail(error: unknown): void
 }
@@ -70,15 +71,16 @@ export class Outbox {
     })
     if (bytes > messageBytesMax) {
       const what = `${outgoing.messageType} ${message.messageId} at output ${message.output}`
-      this.#parts.reject('messageTooLarge', `${what}: ${bytes} bytes exceed ${messageBytesMax}`)
+      this.#parts.giveUp(message, 'messageTooLarge', `${what}: ${bytes} bytes exceed ${messageBytesMax}`)
       return
     }
     try {
       this.#store.append(message, outgoing.urgent === true)
       if (outgoing.urgent === true) this.#syncSoon()
     } catch (error) {
-      if (error instanceof WeirError && error.code === 'QUEUE_FULL') this.#parts.reject('queueFull', error.message)
-      else this.#parts.fail(error)
+      if (error instanceof WeirError && error.code === 'QUEUE_FULL') {
+        this.#parts.giveUp(message, 'queueFull', error.message)
+      } else this.#parts.fail(error)
     }
     this.#pump()
   }
@@ -163,7 +165,7 @@ export class Outbox {
       if (!this.#failed) this.#retryMs = hubRetryMsFirst
     } else if (error instanceof WeirError && error.reaction === 'drop') {
       this.#done(item)
-      this.#parts.reject('sendRefused', `message ${item.message.messageId}: ${errorText(error)}`)
+      this.#parts.giveUp(item.message, 'sendRefused', `message ${item.message.messageId}: ${errorText(error)}`)
     } else {
       this.#failed = true
       this.#retried.add(1)

@@ -17,15 +17,15 @@ export interface CommandTargets {
   runners(): ReadonlyMap<string, LinkRunner>
 }
 
-const id = z.string().regex(idPattern)
+export const id = z.string().regex(idPattern)
 const unitId = z.int().min(0).max(unitIdMax)
 const unitIdOnBusMax = 247
 
-function failed(text: string): WeirError {
+export function failed(text: string): WeirError {
   return new WeirError('COMMAND_FAILED', text)
 }
 
-function runnerOf(targets: CommandTargets, linkId: string): LinkRunner {
+export function runnerOf(targets: CommandTargets, linkId: string): LinkRunner {
   const runners = targets.runners()
   const runner = runners.get(linkId)
   if (runner !== undefined) return runner

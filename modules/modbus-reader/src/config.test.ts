@@ -142,6 +142,19 @@ describe('configuration', () => {
     },
   )
 
+  it.each([
+    [{ table: 'input' }, 'table input can only be read'],
+    [{ type: 'int8High' }, 'int8High shares its register; write the register as uint16'],
+    [{ type: 'bit', bit: 3 }, 'bit shares its register; write the register as uint16'],
+    [{ type: 'int64', asText: true }, 'a number as text can only be read'],
+    [{ type: 'string', length: 248 }, '124 registers exceed 123, which one request may write'],
+  ])('refuses to let %j be written', (change, problem) => {
+    expect(problemsOfSignal({ ...change, writable: true })).toEqual([
+      expect.stringContaining(problem),
+      'writeSecretFile: is missing, but signals are writable; mount a secret and name its file',
+    ])
+  })
+
   it('refuses a device on a link that is not there, and one without signals', () => {
     expect(problemsOfSignal({}, { link: 'hall-9', signals: {} })).toEqual([
       'devices/press-4/link: hall-9 is no link, expected one of hall-1',

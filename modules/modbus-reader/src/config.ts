@@ -53,6 +53,9 @@ const device = z.strictObject({
     .boolean()
     .default(false)
     .meta({ description: 'true: no two signals share a request, for devices that answer nothing else.' }),
+  writeMultiple: z.boolean().default(false).meta({
+    description: 'true: even one register or coil is written with function code 16 or 15, for devices without 6 and 5.',
+  }),
   neverRead: neverRead.default([]).meta({
     description:
       'Addresses on the wire that no poll may touch, as "holding 120-130": for registers that do something when they are read.',
@@ -77,6 +80,14 @@ const schema = z.strictObject({
     description:
       'Longest time that a register which a device refuses is left alone before it is tried again. It begins with a minute and doubles.',
   }),
+  writeSecretFile: z
+    .string()
+    .regex(/^\/.{1,250}$/, 'is no absolute path')
+    .optional()
+    .meta({
+      description:
+        'Mounted file with the secret that the command write must give, at least 16 bytes. Required where a signal is writable.',
+    }),
   properties: z
     .record(id, z.string().max(256))
     .default({})
@@ -105,7 +116,13 @@ function check(config: ModbusConfig): string[] {
       problems.push(...checkSignal(`${at}/signals/${signalId}`, signal, device))
     }
   }
-  return problems
+  return [...problems, ...checkWritable(config)]
+}
+
+function checkWritable({ devices, writeSecretFile }: ModbusConfig): string[] {
+  if (writeSecretFile !== undefined) return []
+  const isAny = Object.values(devices).some(({ signals }) => Object.values(signals).some(({ writable }) => writable))
+  return isAny ? ['writeSecretFile: is missing, but signals are writable; mount a secret and name its file'] : []
 }
 
 const sample = {

@@ -1,10 +1,12 @@
 /** The reader against servers on loopback: modbus-serial's own, and ones that misbehave. */
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { systemClock } from '@weir/lib/clock'
 import { eventSchema, type Row, telemetrySchema } from '@weir/lib/messages'
 import type { ModuleInstance } from '@weir/lib/module'
-import { runCommand, testContext } from '@weir/lib/test-context'
+import { runCommand, temporaryFolder, testContext } from '@weir/lib/test-context'
 import { type IServiceVector, ServerTCP } from 'modbus-serial'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ModbusConfig, modbusConfig } from './config.ts'
@@ -165,6 +167,54 @@ describe('against a real server', () => {
     await startDevice(port, deviceVector(registers))
     const { rows } = start({ links: { a: linkTo(port) }, devices: { plc: { link: 'a', unitId: 1, signals } } })
     await until(() => expect(rows('plc').at(-1)?.values).toEqual(expected))
+  })
+
+  it('every kind of write arrives, by each function code', async () => {
+    const registers = new Map<number, number | boolean>()
+    const port = await freePort()
+    const vector: IServiceVector = {
+      ...deviceVector(),
+      getHoldingRegister: (address: number) => Promise.resolve(Number(registers.get(address) ?? 0)),
+      setRegister: (address: number, value: number) => {
+        registers.set(address, value)
+      },
+      setCoil: (address: number, state: boolean) => {
+        registers.set(address, state)
+      },
+    }
+    await startDevice(port, vector)
+    const secretFile = join(temporaryFolder(), 'secret')
+    writeFileSync(secretFile, 'four score and seven\n')
+    const signals = {
+      word: { table: 'holding', address: 0, type: 'uint16' },
+      level: { table: 'holding', address: 10, type: 'float32', byteOrder: 'CDAB' },
+      label: { table: 'holding', address: 20, type: 'string', length: 6 },
+      coil: { table: 'coil', address: 300, type: 'bit' },
+    }
+    const writable = Object.fromEntries(Object.entries(signals).map(([id, each]) => [id, { ...each, writable: true }]))
+    const { reader } = start({
+      writeSecretFile: secretFile,
+      links: { a: linkTo(port) },
+      devices: {
+        single: { link: 'a', unitId: 1, signals: writable },
+        multiple: { link: 'a', unitId: 1, signals: writable, writeMultiple: true },
+      },
+    })
+    const values = { word: 4711, level: -1.5, label: 'PUMP 4', coil: true }
+    for (const deviceId of ['single', 'multiple']) {
+      registers.clear()
+      for (const [signal, value] of Object.entries(values)) {
+        const readBack = signal !== 'coil'
+        const input = { deviceId, signal, value, by: 'test', secret: 'four score and seven', readBack }
+        expect(await runCommand(reader.commands, 'write', input)).toMatchObject(readBack ? { readBack: value } : {})
+      }
+      expect([registers.get(0), registers.get(300), registers.has(299), registers.has(301)]).toEqual([
+        4711,
+        true,
+        false,
+        false,
+      ])
+    }
   })
 
   it('a server that restarts is read again, and its absence was told once', async () => {

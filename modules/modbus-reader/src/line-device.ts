@@ -21,16 +21,18 @@ export interface LineDevice {
 
 const requestBytes = 8
 
-function withCheck(body: Buffer): Buffer {
+/** A frame with its CRC. */
+export function withCheck(body: Buffer): Buffer {
   const check = Buffer.alloc(2)
   check.writeUInt16LE(crc16(body))
   return Buffer.concat([body, check])
 }
 
-/** Each register holds 1000 × unit + address; unit 99 refuses every address. */
+/** Each register holds 1000 × unit + address; unit 99 refuses every address. A single write is repeated, and forgotten. */
 export function answerOnLine(request: Buffer): Buffer {
   const [unitId = 0, functionCode = 0] = request
   if (unitId === 99) return withCheck(Buffer.from([unitId, functionCode | 0x80, 2]))
+  if (functionCode === 5 || functionCode === 6) return request
   const address = request.readUInt16BE(2)
   const count = request.readUInt16BE(4)
   const body = Buffer.alloc(3 + count * 2)

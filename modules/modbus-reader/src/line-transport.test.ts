@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import { systemClock } from '@weir/lib/clock'
 import { temporaryFolder } from '@weir/lib/test-context'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type LineDevice, startLineDevice } from './line-device.ts'
+import { type LineDevice, startLineDevice, withCheck } from './line-device.ts'
 import { link } from './link-config.ts'
 import { openLink } from './open-link.ts'
 import type { ReadAnswer, Transport } from './transport.ts'
@@ -48,6 +48,17 @@ describe('RTU over TCP', () => {
   it('says what the unit refuses', async () => {
     const transport = await open(overTcp(await startDevice()))
     expect(await transport.read(readOf(0, 99), 500)).toMatchObject({ failure: 'exception', exceptionCode: 2 })
+  })
+
+  it('writes, and believes only an answer that repeats what was written', async () => {
+    const device = await startDevice()
+    const transport = await open(overTcp(device))
+    const request = { unitId: 1, address: 7, isMultiple: false }
+    expect(await transport.write({ ...request, values: [500] }, 500)).toEqual({ data: Buffer.alloc(0) })
+    expect(await transport.write({ ...request, values: true }, 500)).toEqual({ data: Buffer.alloc(0) })
+    const other = Buffer.from('010600070000', 'hex')
+    device.setFate(() => ({ delayMs: 0, spoil: () => withCheck(other) }))
+    expect(shown(await transport.write({ ...request, values: [500] }, 500))).toBe('malformed')
   })
 
   it('takes no value from an answer that comes late', async () => {

@@ -3,7 +3,15 @@ import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '@weir/lib/clock'
 import modbusSerial from 'modbus-serial'
 import type { Framing } from './line-framing.ts'
-import { answerOf, type ReadAnswer, type ReadRequest, sendRequest, type Transport } from './transport.ts'
+import {
+  type Exchange,
+  type ReadAnswer,
+  type ReadRequest,
+  readExchange,
+  type Transport,
+  type WriteRequest,
+  writeExchange,
+} from './transport.ts'
 
 /** What modbus-serial takes for an open port; frames written to it come to `onWrite`. */
 class FramePort extends EventEmitter {
@@ -76,7 +84,15 @@ export class LineTransport implements Transport {
     })
   }
 
-  async read(request: ReadRequest, timeoutMs: number): Promise<ReadAnswer> {
+  read(request: ReadRequest, timeoutMs: number): Promise<ReadAnswer> {
+    return this.#exchange(readExchange(request), timeoutMs)
+  }
+
+  write(request: WriteRequest, timeoutMs: number): Promise<ReadAnswer> {
+    return this.#exchange(writeExchange(request), timeoutMs)
+  }
+
+  async #exchange({ send, answerOf }: Exchange, timeoutMs: number): Promise<ReadAnswer> {
     if (this.#isDirty && !(await this.#drain()) && !this.#isClosed) {
       return { failure: 'malformed', detail: 'the line never falls silent; something else sends on it' }
     }
@@ -94,8 +110,8 @@ export class LineTransport implements Transport {
         resolve(answer)
       }
       this.#settle = settle
-      sendRequest(this.#client, request, (error, result) => {
-        if (this.#settle === settle) settle(answerOf(request, error, result))
+      send(this.#client, (error, result) => {
+        if (this.#settle === settle) settle(answerOf(error, result))
       })
     })
   }

@@ -11,12 +11,12 @@ import { type Found, type Polled, pollGroup, rowOf } from './poll.ts'
 import { UnitRefusals } from './refusals.ts'
 import { PollSchedule } from './schedule.ts'
 import type { Table } from './tables.ts'
-import type { OpenTransport, ReadRequest } from './transport.ts'
+import type { OpenTransport, ReadRequest, WriteRequest } from './transport.ts'
 
 /** What a runner tells the module. */
 export interface RunnerSink {
   publish(device: Device, rows: Row[], urgent: boolean): void
-  event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'signal' | 'detail'>): void
+  event(event: Omit<ReaderEvent, 'schemaVersion' | 'timestamp'>): void
   /** A poll is over. `overruns`: polls that never began, because the line was too slow. */
   polled(linkId: string, polled: Polled, overruns: number): void
   requested(linkId: string, answer: LinkAnswer): void
@@ -117,6 +117,11 @@ export class LinkRunner {
   /** Reads between two polls, on the same connection; what comes of it changes nothing for the polls. */
   probe(request: ReadRequest, timeoutMs?: number): Promise<LinkAnswer> {
     return this.#link.read(request, { timeoutMs, isProbe: true })
+  }
+
+  /** Writes between two polls. */
+  write(request: WriteRequest, timeoutMs?: number): Promise<LinkAnswer> {
+    return this.#link.write(request, timeoutMs)
   }
 
   /** Stops polling, sends what is collected and closes the connection. */

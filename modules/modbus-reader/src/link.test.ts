@@ -29,6 +29,10 @@ function bench(change: Partial<LinkSettings> = {}) {
       log.push(`read ${asked.address} ${timeoutMs}`)
       return Promise.resolve(answers.shift() ?? data)
     },
+    write: ({ address }, timeoutMs) => {
+      log.push(`write ${address} ${timeoutMs}`)
+      return Promise.resolve(answers.shift() ?? data)
+    },
     close: () => log.push('close'),
   }
   const link = new Link({
@@ -110,6 +114,16 @@ describe('a link', () => {
     answers.push(timeout, timeout)
     expect(await link.read(request, { retries: 1 })).toMatchObject(timeout)
     expect(log.filter((line) => line.startsWith('read'))).toHaveLength(5)
+  })
+
+  it('writes once, whatever comes of it, and waits its turn', async () => {
+    const { link, answers, log } = bench()
+    await link.read(request)
+    for (const failed of [timeout, closed]) {
+      answers.push(failed)
+      expect(await link.write({ unitId: 1, address: 7, values: [1], isMultiple: false })).toMatchObject(failed)
+    }
+    expect(log.filter((line) => line.startsWith('write'))).toEqual(['write 7 100', 'write 7 100'])
   })
 
   it('sends a request that is refused once', async () => {

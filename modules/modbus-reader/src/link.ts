@@ -2,7 +2,7 @@ import { type Clock, sleep } from '@weir/lib/clock'
 import { errorText } from '@weir/lib/errors'
 import { backoffDelayMs } from './backoff.ts'
 import type { LinkConfig } from './link-config.ts'
-import type { OpenTransport, ReadAnswer, ReadRequest, Transport } from './transport.ts'
+import type { OpenTransport, ReadAnswer, ReadRequest, Transport, WriteRequest } from './transport.ts'
 
 export type LinkState = 'unknown' | 'up' | 'down'
 export type LinkSettings = Pick<
@@ -76,6 +76,16 @@ export class Link {
     return turn
   }
 
+  /**
+   * Waits its turn, then writes: once, since a write that was not answered may have been carried out. Never rejects.
+   * @param timeoutMs Absent: that of the link.
+   */
+  write(request: WriteRequest, timeoutMs = this.#options.settings.timeoutMs): Promise<LinkAnswer> {
+    const turn = this.#tail.then(() => this.#attempt((transport) => transport.write(request, timeoutMs), false))
+    this.#tail = turn
+    return turn
+  }
+
   /** Ends the running request and every later one as `closed`. */
   close(): void {
     this.#stopping.abort()
@@ -83,22 +93,22 @@ export class Link {
   }
 
   async #perform(request: ReadRequest, options: ReadOptions): Promise<LinkAnswer> {
-    let answer = await this.#attempt(request, options)
-    if (answer.failure === 'closed' && this.#mayOpen()) answer = await this.#attempt(request, options)
-    for (let retry = 0; retry < (options.retries ?? 0) && isLost(answer); retry++) {
-      answer = await this.#attempt(request, options)
-    }
+    const { timeoutMs = this.#options.settings.timeoutMs, isProbe = false, retries = 0 } = options
+    const attempt = (): Promise<LinkAnswer> => this.#attempt((transport) => transport.read(request, timeoutMs), isProbe)
+    let answer = await attempt()
+    if (answer.failure === 'closed' && this.#mayOpen()) answer = await attempt()
+    for (let retry = 0; retry < retries && isLost(answer); retry++) answer = await attempt()
     return answer
   }
 
-  async #attempt(request: ReadRequest, { timeoutMs, isProbe = false }: ReadOptions): Promise<LinkAnswer> {
+  async #attempt(send: (transport: Transport) => Promise<ReadAnswer>, isProbe: boolean): Promise<LinkAnswer> {
     const { clock, onRequest, settings } = this.#options
     const transport = this.#transport ?? (await this.#openTransport())
     if (transport === undefined) return { failure: 'closed', detail: this.#stateDetail, durationMs: 0 }
     const restMs = this.#restUntilMs - clock.monotonicMs()
     if (restMs > 0) await sleep(clock, restMs)
     const startMs = clock.monotonicMs()
-    const received = await transport.read(request, timeoutMs ?? settings.timeoutMs)
+    const received = await send(transport)
     const endMs = clock.monotonicMs()
     const answer = { ...received, durationMs: endMs - startMs }
     this.#restUntilMs = endMs + settings.pauseMs

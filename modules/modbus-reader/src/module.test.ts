@@ -5,7 +5,9 @@ import { runCommand, testContext } from '@weir/lib/test-context'
 import { describe, expect, it } from 'vitest'
 import { type ModbusConfig, modbusConfig } from './config.ts'
 import { startReader } from './module.ts'
-import type { ReadAnswer, ReadRequest } from './transport.ts'
+import type { ReadAnswer, ReadRequest, WriteRequest } from './transport.ts'
+
+const secret = 'four score and seven'
 
 const timeout: ReadAnswer = { failure: 'timeout', detail: 'no answer within 1000 ms' }
 const refused: ReadAnswer = { failure: 'exception', detail: 'Illegal data address', exceptionCode: 2 }
@@ -39,15 +41,19 @@ function startBench(config = configOf()) {
   const opened: string[] = []
   const closed: string[] = []
   const asked: (ReadRequest & { host: string })[] = []
+  const written: WriteRequest[] = []
   const bench = {
     answer: (_: ReadRequest, __: string): ReadAnswer => registers(20),
     canOpen: (_: string) => true,
     delayMs: (_: ReadRequest) => 0,
+    writeAnswer: (_: WriteRequest): ReadAnswer => ({ data: Buffer.alloc(0) }),
+    secretFile: (_: string): string => `${secret}\n`,
   }
   // Off the grid, so that whole seconds hold whole numbers of polls.
   context.clock.advance(5)
   const reader: ModuleInstance<ModbusConfig> = startReader(context, config, {
     random: () => 0.999_999,
+    readFile: async (path) => bench.secretFile(path),
     open: (settings) => () => {
       const host = 'host' in settings ? settings.host : settings.path
       opened.push(host)
@@ -58,6 +64,10 @@ function startBench(config = configOf()) {
           const delayMs = bench.delayMs(request)
           if (delayMs > 0) await sleep(context.clock, delayMs)
           return bench.answer(request, host)
+        },
+        write: (request) => {
+          written.push(request)
+          return Promise.resolve(bench.writeAnswer(request))
         },
         close: () => closed.push(host),
       })
@@ -79,7 +89,7 @@ function startBench(config = configOf()) {
     context.published
       .filter(({ messageType }) => messageType === 'event')
       .map(({ body }) => eventSchema.parse(JSON.parse(body.toString())))
-  return { ...context, context, bench, reader, opened, closed, asked, pass, messages, rows, events }
+  return { ...context, context, bench, reader, opened, closed, asked, written, pass, messages, rows, events }
 }
 
 function intervalsMs(rows: readonly Row[]): number[] {
@@ -467,5 +477,115 @@ describe('commands', () => {
       { ...request, link: 'hall-2', unitId: 3, signals: 'mill-3/speed' },
     ])
     expect(await runCommand(reader.commands, 'plan', { link: 'hall-2' })).toHaveLength(1)
+  })
+})
+
+describe('write', () => {
+  const setpoint = {
+    table: 'holding',
+    address: 40,
+    type: 'int16',
+    scale: 0.1,
+    range: { min: 0, max: 90 },
+    writable: true,
+  }
+  const config = () =>
+    configOf({
+      writeSecretFile: '/run/secrets/write',
+      devices: {
+        'press-4': {
+          link: 'hall-1',
+          unitId: 1,
+          signals: {
+            setpoint,
+            temperature: signal,
+            enable: { table: 'coil', address: 3, type: 'bit', writable: true },
+          },
+        },
+      },
+    })
+  const input = { deviceId: 'press-4', signal: 'setpoint', value: 21.5, by: 'anna', secret }
+  const writeEvents = (bench: ReturnType<typeof startBench>) =>
+    bench.events().filter(({ kind }) => kind.startsWith('write'))
+
+  it('writes a signal that is marked so, and says who claimed to ask', async () => {
+    const bench = startBench(config())
+    await runCommand(bench.reader.commands, 'write', input)
+    await runCommand(bench.reader.commands, 'write', { ...input, signal: 'enable', value: true })
+    expect(bench.written).toEqual([
+      { unitId: 1, address: 40, values: [215], isMultiple: false },
+      { unitId: 1, address: 3, values: true, isMultiple: false },
+    ])
+    expect(writeEvents(bench)).toMatchObject([
+      {
+        kind: 'writeDone',
+        deviceId: 'press-4',
+        signal: 'setpoint',
+        by: 'anna',
+        detail: expect.stringContaining('21.5'),
+      },
+      { kind: 'writeDone', signal: 'enable' },
+    ])
+  })
+
+  it('reads the value again where it is asked to', async () => {
+    const bench = startBench(config())
+    bench.bench.answer = ({ address }) => registers(address === 40 ? 214 : 20)
+    expect(await runCommand(bench.reader.commands, 'write', { ...input, readBack: true })).toEqual({
+      deviceId: 'press-4',
+      signal: 'setpoint',
+      value: 21.5,
+      readBack: 21.4,
+    })
+  })
+
+  it.each([
+    [{ secret: 'four score and six..' }, 'the secret is wrong'],
+    [{ secret: '' }, 'the secret is wrong'],
+    [{ signal: 'temperature' }, 'the configuration does not mark the signal as writable'],
+    [{ signal: 'pressure' }, 'device press-4 has no signal pressure'],
+    [{ deviceId: 'press-9' }, 'there is no device press-9'],
+    [{ value: 90.1 }, '90.1 is beyond the range of the signal, expected 0 to 90'],
+    [{ value: -0.1 }, '-0.1 is beyond the range of the signal, expected 0 to 90'],
+    [{ value: true }, 'true does not fit int16, expected a number'],
+    [{ value: '21.5' }, '"21.5" does not fit int16, expected a number'],
+    [{ signal: 'enable', value: 1 }, '1 does not fit bit, expected true or false'],
+  ])('refuses %j, writes nothing, and tells of it without the secret', async (change, reason) => {
+    const bench = startBench(config())
+    await expect(runCommand(bench.reader.commands, 'write', { ...input, ...change })).rejects.toThrow(reason)
+    expect(bench.written).toEqual([])
+    expect(writeEvents(bench)).toMatchObject([
+      { kind: 'writeRefused', by: 'anna', detail: expect.stringContaining(reason) },
+    ])
+    expect(JSON.stringify([bench.events(), bench.logLines])).not.toContain(secret)
+  })
+
+  it('refuses where the secret file is too short, or cannot be read', async () => {
+    const bench = startBench(config())
+    bench.bench.secretFile = () => 'short'
+    const attempt = (given: string) => runCommand(bench.reader.commands, 'write', { ...input, secret: given })
+    await expect(attempt('short')).rejects.toThrow('fewer than 16 bytes')
+    bench.bench.secretFile = () => {
+      throw new Error('ENOENT')
+    }
+    await expect(attempt(secret)).rejects.toThrow('the secret file cannot be read: ENOENT')
+    expect(bench.written).toEqual([])
+  })
+
+  it('refuses everything where nothing is configured to be written', async () => {
+    const bench = startBench()
+    await expect(runCommand(bench.reader.commands, 'write', input)).rejects.toThrow('writing is switched off')
+    expect(bench.written).toEqual([])
+  })
+
+  it.each([
+    [refused, 'the device refuses: Illegal data address'],
+    [timeout, 'no answer within 1000 ms; it may or may not have been written'],
+  ])('says what the device made of it: %j', async (answer, reason) => {
+    const bench = startBench(config())
+    bench.bench.writeAnswer = () => answer
+    await expect(runCommand(bench.reader.commands, 'write', input)).rejects.toThrow(reason)
+    expect(bench.written).toHaveLength(1)
+    expect(writeEvents(bench)).toMatchObject([{ kind: 'writeRefused' }])
   })
 })

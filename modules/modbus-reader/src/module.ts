@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import type { Command } from '@weir/lib/command'
 import type { WeirError } from '@weir/lib/errors'
 import type { JsonObject } from '@weir/lib/json'
@@ -14,13 +15,23 @@ import { openLink } from './open-link.ts'
 import type { Polled } from './poll.ts'
 import { telemetryMessages } from './telemetry.ts'
 import type { OpenTransport } from './transport.ts'
+import { writeCommand } from './write-command.ts'
 
 /** What the reader takes from outside beside its context; tests put their own in. */
 export interface ReaderParts {
   open(settings: LinkConfig): OpenTransport
   /** Gives 0 ≤ x < 1. */
   random(): number
+  /** Text of a file; rejects where it cannot be read. */
+  readFile(path: string): Promise<string>
 }
+
+const badKinds: ReadonlySet<ReaderEvent['kind']> = new Set([
+  'linkDown',
+  'unitDown',
+  'registerForbidden',
+  'writeRefused',
+])
 
 class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
   readonly commands: readonly Command[]
@@ -36,7 +47,11 @@ class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
     this.#parts = parts
     this.#instruments = readerInstruments(context.metrics)
     this.#config = config
-    this.commands = readerCommands({ config: () => this.#config, runners: () => this.#runners })
+    const targets = { config: () => this.#config, runners: () => this.#runners }
+    this.commands = [
+      ...readerCommands(targets),
+      writeCommand({ ...targets, readFile: (path) => parts.readFile(path), event: (event) => this.event(event) }),
+    ]
     this.apply(config)
   }
 
@@ -72,8 +87,8 @@ class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
     for (const message of telemetryMessages(device.id, device.labels(), rows, urgent)) this.#context.publish(message)
   }
 
-  event(event: Pick<ReaderEvent, 'kind' | 'link' | 'deviceId' | 'signal' | 'detail'>): void {
-    const isBad = event.kind === 'linkDown' || event.kind === 'unitDown'
+  event(event: Omit<ReaderEvent, 'schemaVersion' | 'timestamp'>): void {
+    const isBad = badKinds.has(event.kind)
     this.#context.log[isBad ? 'warning' : 'info'](event.detail)
     const timestamp = new Date(this.#context.clock.nowMs()).toISOString()
     const body = Buffer.from(JSON.stringify({ schemaVersion, ...event, timestamp } satisfies ReaderEvent))
@@ -131,7 +146,11 @@ function linkStatus(runner: LinkRunner): string {
 export function startReader(
   context: ModuleContext,
   config: ModbusConfig,
-  parts: ReaderParts = { open: (settings) => openLink(settings, context.clock), random: Math.random },
+  parts: ReaderParts = {
+    open: (settings) => openLink(settings, context.clock),
+    random: Math.random,
+    readFile: (path) => readFile(path, 'utf8'),
+  },
 ): ModuleInstance<ModbusConfig> {
   return new Reader(context, config, parts)
 }

@@ -95,6 +95,9 @@ export const signal = z.strictObject({
   pollIntervalMs: pollIntervalMs
     .optional()
     .meta({ description: 'Time between two polls of this signal. Absent: that of the device.' }),
+  writable: z.boolean().optional().meta({
+    description: 'true: the command write may write it. Needs writeSecretFile. Absent: nobody writes it.',
+  }),
   deadband: z
     .strictObject({
       absolute: z
@@ -277,6 +280,23 @@ function checkDeadband(at: string, signal: SignalConfig): string[] {
   return given.length === 1 ? [] : [`${at}/deadband: needs one of absolute and percent`]
 }
 
+/** Registers that one request may write (MODBUS Application Protocol V1.1b3, section 6.12). */
+const writeRegistersMax = 123
+
+function checkWritable(at: string, signal: SignalConfig, { table, length }: Place): string[] {
+  if (signal.writable !== true) return []
+  const { type, asText } = signal
+  if (table !== 'coil' && table !== 'holding') return [`${at}/writable: table ${table} can only be read`]
+  if (length > writeRegistersMax) {
+    return [`${at}/writable: ${length} registers exceed ${writeRegistersMax}, which one request may write`]
+  }
+  const isHalf = type !== 'bit' && type !== 'string' && isHalfRegister(type)
+  if (isHalf || (type === 'bit' && table === 'holding')) {
+    return [`${at}/writable: ${type} shares its register; write the register as uint16`]
+  }
+  return asText === true ? [`${at}/writable: a number as text can only be read`] : []
+}
+
 function checkRange(at: string, { min, max }: NonNullable<SignalConfig['range']>): string[] {
   if (min === undefined && max === undefined) return [`${at}/range: has no limit; set min, max or both`]
   if (min !== undefined && max !== undefined && min >= max) return [`${at}/range: max ${max} must exceed min ${min}`]
@@ -323,6 +343,7 @@ export function checkSignal(at: string, signal: SignalConfig, device: SignalDefa
     ...(signal.urgent === undefined ? [] : checkUrgent(at, signal.urgent)),
     ...(signal.range === undefined ? [] : checkRange(at, signal.range)),
     ...checkDeadband(at, signal),
+    ...checkWritable(at, signal, place),
     ...checkInvalid(at, signal),
     ...checkLimits(at, signal, place, device),
   ]

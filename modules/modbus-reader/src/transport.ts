@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '@weir/lib/clock'
 import { errorText, WeirError } from '@weir/lib/errors'
 import type { QualityReason } from '@weir/lib/messages'
@@ -13,6 +14,15 @@ export interface ReadRequest {
   readonly count: number
 }
 
+export interface WriteRequest {
+  readonly unitId: number
+  readonly address: number
+  /** A coil, or holding registers in the order of their addresses. */
+  readonly values: boolean | readonly number[]
+  /** true: function code 15 or 16 even for one. */
+  readonly isMultiple: boolean
+}
+
 /**
  * - `timeout`: no answer in time · `exception`: the unit refuses · `malformed`: an answer that does not fit its request
  * - `closed`: the link is closed, or closed before the answer came
@@ -24,9 +34,11 @@ export type ReadAnswer =
   | { readonly data: Buffer; readonly failure?: undefined }
   | { readonly failure: Failure; readonly detail: string; readonly exceptionCode?: number }
 
-/** An open connection. One request at a time; `read` never rejects. */
+/** An open connection. One request at a time; neither rejects. */
 export interface Transport {
   read(request: ReadRequest, timeoutMs: number): Promise<ReadAnswer>
+  /** Answers with no data once the unit says that it wrote. */
+  write(request: WriteRequest, timeoutMs: number): Promise<ReadAnswer>
   close(): void
   /** true: after an answer that does not fit, the transport finds its place again by itself. */
   readonly keepsStep?: boolean
@@ -149,6 +161,14 @@ class TcpTransport implements Transport {
   }
 
   read(request: ReadRequest, timeoutMs: number): Promise<ReadAnswer> {
+    return this.#exchange(readExchange(request), timeoutMs)
+  }
+
+  write(request: WriteRequest, timeoutMs: number): Promise<ReadAnswer> {
+    return this.#exchange(writeExchange(request), timeoutMs)
+  }
+
+  #exchange({ send, answerOf }: Exchange, timeoutMs: number): Promise<ReadAnswer> {
     const number = this.#requests++
     const [oldest] = this.#unanswered
     if (oldest !== undefined && number - oldest >= transactionIds) this.close()
@@ -164,9 +184,9 @@ class TcpTransport implements Transport {
         resolve(answer)
       }
       this.#settle = settle
-      sendRequest(this.#client, request, (error, result) => {
+      send(this.#client, (error, result) => {
         this.#unanswered.delete(number)
-        if (this.#settle === settle) settle(answerOf(request, error, result))
+        if (this.#settle === settle) settle(answerOf(error, result))
       })
     })
   }
@@ -184,30 +204,38 @@ class TcpTransport implements Transport {
 }
 
 type Client = InstanceType<typeof modbusSerial.default>
+type Next = (error: unknown, result: unknown) => void
 
-/** Sends a request by modbus-serial, which calls `next` with what it makes of the answer. */
-export function sendRequest(
-  client: Client,
-  { unitId, table, address, count }: ReadRequest,
-  next: (error: unknown, result: unknown) => void,
-): void {
-  switch (table) {
-    case 'coil':
-      client.writeFC1(unitId, address, count, next)
-      break
-    case 'discrete':
-      client.writeFC2(unitId, address, count, next)
-      break
-    case 'holding':
-      client.writeFC3(unitId, address, count, next)
-      break
-    case 'input':
-      client.writeFC4(unitId, address, count, next)
-      break
+/** A request as modbus-serial sends it, and what to make of what it calls back with. */
+export interface Exchange {
+  send(client: Client, next: Next): void
+  answerOf(error: unknown, result: unknown): ReadAnswer
+}
+
+export function readExchange(request: ReadRequest): Exchange {
+  const { unitId, table, address, count } = request
+  return {
+    send(client, next) {
+      switch (table) {
+        case 'coil':
+          client.writeFC1(unitId, address, count, next)
+          break
+        case 'discrete':
+          client.writeFC2(unitId, address, count, next)
+          break
+        case 'holding':
+          client.writeFC3(unitId, address, count, next)
+          break
+        case 'input':
+          client.writeFC4(unitId, address, count, next)
+          break
+      }
+    },
+    answerOf: (error, result) => readAnswerOf(request, error, result),
   }
 }
 
-export function answerOf(request: ReadRequest, error: unknown, result: unknown): ReadAnswer {
+function readAnswerOf(request: ReadRequest, error: unknown, result: unknown): ReadAnswer {
   if (error !== null && error !== undefined) return failureOf(error)
   const data = (result as { buffer?: unknown } | undefined)?.buffer
   if (!Buffer.isBuffer(data)) return { failure: 'malformed', detail: 'an answer without data' }
@@ -216,6 +244,31 @@ export function answerOf(request: ReadRequest, error: unknown, result: unknown):
   if (data.length !== expected)
     return { failure: 'malformed', detail: `${data.length} bytes of data, expected ${expected}` }
   return { data }
+}
+
+export function writeExchange({ unitId, address, values, isMultiple }: WriteRequest): Exchange {
+  const isCoil = typeof values === 'boolean'
+  const isSingle = !isMultiple && (isCoil || values.length === 1)
+  const [first = 0] = isCoil ? [] : values
+  // Where the answer repeats what was written, it must be that: state, value, or how many.
+  const echo = isSingle
+    ? isCoil
+      ? { address, state: values }
+      : { address, value: first }
+    : { address, length: isCoil ? 1 : values.length }
+  return {
+    send(client, next) {
+      if (isCoil && isSingle) client.writeFC5(unitId, address, values, next)
+      else if (isCoil) client.writeFC15(unitId, address, [values], next)
+      else if (isSingle) client.writeFC6(unitId, address, first, next)
+      else client.writeFC16(unitId, address, [...values], next)
+    },
+    answerOf(error, result) {
+      if (error !== null && error !== undefined) return failureOf(error)
+      if (isDeepStrictEqual({ ...(result as object) }, echo)) return { data: Buffer.alloc(0) }
+      return { failure: 'malformed', detail: 'the answer repeats something else than was written' }
+    },
+  }
 }
 
 function failureOf(error: unknown): ReadAnswer {
