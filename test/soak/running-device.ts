@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { sleep, systemClock } from '@weir/lib/clock'
 import { asObject, type JsonObject } from '@weir/lib/json'
 import type { CloudMessage } from '@weir/simulator/cloud/cloud-message'
@@ -47,7 +48,8 @@ export class RunningDevice implements AsyncDisposable {
     const arrived: CloudMessage[] = []
     const deaths: string[] = []
     const runtime = await startRuntime({
-      options: { upstreamFolder: undefined, port: 0, bundles: false },
+      // What arrived lies beside the logs, for whoever looks into a failure.
+      options: { upstreamFolder: join(stateFolder, 'upstream'), port: 0, bundles: false },
       deployment,
       stateFolder: (await openStateFolder(stateFolder)).path,
       clock,
