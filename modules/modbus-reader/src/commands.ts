@@ -4,8 +4,10 @@ import type { JsonValue } from '@weir/lib/json'
 import { idPattern } from '@weir/lib/limits'
 import { z } from 'zod'
 import type { ModbusConfig } from './config.ts'
+import { numberAt, readings } from './find.ts'
 import { requestBitsMax, requestRegistersMax, tableAddresses, unitIdMax } from './limits.ts'
 import type { LinkRunner } from './link-runner.ts'
+import { migrateSlaveConfigs } from './migrate.ts'
 import { roundTo } from './scale.ts'
 import { isBitTable, tables } from './tables.ts'
 import { isGatewaySilence, type ReadAnswer, type ReadRequest } from './transport.ts'
@@ -32,10 +34,15 @@ export function runnerOf(targets: CommandTargets, linkId: string): LinkRunner {
   throw failed(`no link ${linkId}; there are ${[...runners.keys()].join(', ') || 'none'}`)
 }
 
-const readArguments = z.strictObject({
+/** Arguments that say which unit is meant. */
+export const placeArguments = {
   deviceId: id.optional().meta({ description: 'A configured device; or give link and unitId.' }),
   link: id.optional().meta({ description: 'The link to read on.' }),
   unitId: unitId.optional().meta({ description: 'The unit to read from.' }),
+}
+
+const readArguments = z.strictObject({
+  ...placeArguments,
   table: z.enum(tables).meta({ description: 'coil, discrete, input or holding.' }),
   address: z
     .int()
@@ -48,10 +55,24 @@ const readArguments = z.strictObject({
     .max(requestBitsMax)
     .default(1)
     .meta({ description: 'Registers (up to 125) or bits (up to 2000).' }),
+  types: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'Whether the numbers at each register are shown in every type and order.' }),
 })
 type ReadArguments = z.infer<typeof readArguments>
 
-function placeOf(targets: CommandTargets, { deviceId, link, unitId }: ReadArguments): { link: string; unitId: number } {
+interface UnitArguments {
+  readonly deviceId?: string | undefined
+  readonly link?: string | undefined
+  readonly unitId?: number | undefined
+}
+
+/** The unit that the arguments mean. Throws COMMAND_FAILED where they mean none. */
+export function unitOf(
+  targets: CommandTargets,
+  { deviceId, link, unitId }: UnitArguments,
+): { link: string; unitId: number } {
   if (deviceId === undefined) {
     if (link !== undefined && unitId !== undefined) return { link, unitId }
     throw failed('nothing to read from: give deviceId, or link and unitId')
@@ -73,6 +94,19 @@ function shown(request: ReadRequest, data: Buffer): JsonValue {
   })
 }
 
+/** One flat object for each register, type and order that gives a number. */
+function shownInTypes({ address, count }: ReadRequest, data: Buffer): JsonValue {
+  const registers = new Map(
+    Array.from({ length: count }, (_, index) => [address + index, data.readUInt16BE(index * 2)] as const),
+  )
+  return [...registers.keys()].flatMap((at) =>
+    readings.flatMap((reading) => {
+      const value = numberAt(registers, at, reading)
+      return value === undefined ? [] : [{ address: at, type: reading.type, byteOrder: reading.byteOrder, value }]
+    }),
+  )
+}
+
 function readCommand(targets: CommandTargets): Command {
   return command<ReadArguments>({
     name: 'read',
@@ -81,13 +115,15 @@ function readCommand(targets: CommandTargets): Command {
     job: false,
     async run(input) {
       const { table, address, count } = input
-      const place = placeOf(targets, input)
+      const place = unitOf(targets, input)
       const countMax = isBitTable(table) ? requestBitsMax : requestRegistersMax
       if (count > countMax) throw failed(`count ${count} exceeds ${countMax} for table ${table}`)
       if (address + count > tableAddresses) throw failed(`address ${address} with count ${count} passes 65535`)
       const request: ReadRequest = { unitId: place.unitId, table, address, count }
       const answer = await runnerOf(targets, place.link).probe(request)
-      if (answer.failure === undefined) return shown(request, answer.data)
+      if (answer.failure === undefined) {
+        return input.types && !isBitTable(table) ? shownInTypes(request, answer.data) : shown(request, answer.data)
+      }
       throw failed(`unit ${place.unitId} on link ${place.link}, ${table} ${address} count ${count}: ${answer.detail}`)
     },
   })
@@ -169,6 +205,25 @@ function planCommand(targets: CommandTargets): Command {
   })
 }
 
+const migrateArguments = z.strictObject({
+  config: z.record(z.string(), z.json()).meta({
+    description: 'Desired properties of an iot-edge-modbus module, with SlaveConfigs.',
+  }),
+})
+
+function migrateCommand(): Command {
+  return command<z.infer<typeof migrateArguments>>({
+    name: 'migrate',
+    summary: 'Turns an iot-edge-modbus configuration into one of this module; changes nothing.',
+    arguments: migrateArguments,
+    job: true,
+    run({ config }) {
+      const migrated = migrateSlaveConfigs(config)
+      return Promise.resolve({ config: migrated.config, notes: [...migrated.notes] })
+    },
+  })
+}
+
 export function readerCommands(targets: CommandTargets): Command[] {
-  return [readCommand(targets), scanCommand(targets), planCommand(targets)]
+  return [readCommand(targets), scanCommand(targets), planCommand(targets), migrateCommand()]
 }

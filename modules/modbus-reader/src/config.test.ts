@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { parseConfig } from '@weir/lib/config-parse'
 import { describe, expect, it } from 'vitest'
 import { modbusConfig } from './config.ts'
@@ -28,6 +29,13 @@ describe('configuration', () => {
         devices: { 'press-4': { byteOrder: 'ABCD', signals: { strokes: { scale: 1, offset: 0 } } } },
       },
     })
+  })
+
+  it('takes every example of its README', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const examples = [...readme.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json = '']) => JSON.parse(json))
+    expect(examples).toHaveLength(3)
+    for (const example of examples) expect(problemsOf(example)).toEqual([])
   })
 
   it('takes an empty configuration, which reads nothing', () => {

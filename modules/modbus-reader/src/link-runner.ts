@@ -3,6 +3,7 @@ import { errorText, WeirError } from '@weir/lib/errors'
 import type { ReaderEvent, Row } from '@weir/lib/messages'
 import type { ModbusConfig } from './config.ts'
 import { Device, deviceFingerprint } from './device.ts'
+import { UnitStatistics } from './doctor.ts'
 import { groupsOfLink, type PollGroup } from './groups.ts'
 import { UnitHealth } from './health.ts'
 import { Link, type LinkAnswer, type LinkState } from './link.ts'
@@ -44,6 +45,7 @@ export class LinkRunner {
   #devices = new Map<string, Device>()
   #units = new Map<number, UnitHealth>()
   #refusals = new Map<number, UnitRefusals>()
+  readonly #statistics = new Map<number, UnitStatistics>()
   #config: ModbusConfig | undefined
   #isStopped = false
   #wake: (() => void) | undefined
@@ -77,6 +79,11 @@ export class LinkRunner {
   /** Units by state. */
   get units(): ReadonlyMap<number, UnitHealth> {
     return this.#units
+  }
+
+  /** How the polls of a unit went; what probes brought is not in it. */
+  statisticsOf(unitId: number): UnitStatistics {
+    return this.#statistics.get(unitId) ?? new UnitStatistics()
   }
 
   /** Polls what `config` says of this link from now on; devices that did not change go on undisturbed. */
@@ -156,6 +163,14 @@ export class LinkRunner {
     })
   }
 
+  async #read(request: ReadRequest, timeoutMs: number | undefined, retries: number): Promise<LinkAnswer> {
+    const answer = await this.#link.read(request, { timeoutMs, retries })
+    const statistics = this.statisticsOf(request.unitId)
+    statistics.record(answer)
+    this.#statistics.set(request.unitId, statistics)
+    return answer
+  }
+
   async #poll(key: string): Promise<void> {
     const { clock, linkId, settings, sink } = this.#options
     const group = this.#groups.get(key)
@@ -171,9 +186,7 @@ export class LinkRunner {
     // Each retry to a unit that is away would hold up the others for one more time-out.
     const retries = unit.state === 'down' ? 0 : settings.retries
     const devices = group.rows.map(({ deviceId }) => this.#devices.get(deviceId))
-    const polled = await pollGroup(group, (request) =>
-      this.#link.read(request, { timeoutMs: group.timeoutMs, retries }),
-    )
+    const polled = await pollGroup(group, (request) => this.#read(request, group.timeoutMs, retries))
     if (this.#isStopped) return
     const timestamp = new Date(clock.nowMs()).toISOString()
     // While a unit is silent or its link down, polls are missed for that reason and are no overruns.

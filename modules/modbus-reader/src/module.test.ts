@@ -426,6 +426,53 @@ describe('commands', () => {
     ])
   })
 
+  it('read shows numbers in every type and order', async () => {
+    const { reader, bench } = startBench()
+    bench.answer = () => registers(0x4367, 0x8000)
+    const input = { deviceId: 'press-4', table: 'holding', address: 100, count: 2, types: true }
+    const rows = await runCommand(reader.commands, 'read', input)
+    expect(rows).toContainEqual({ address: 100, type: 'float32', byteOrder: 'ABCD', value: 231.5 })
+    expect(rows).toContainEqual({ address: 101, type: 'int16', byteOrder: 'ABCD', value: -32_768 })
+    expect(rows).toContainEqual({ address: 100, type: 'uint8High', byteOrder: 'ABCD', value: 0x43 })
+    expect(rows).not.toContainEqual(expect.objectContaining({ address: 101, type: 'float32' }))
+  })
+
+  it('find names the register behind a display, ready to paste, around what the unit refuses', async () => {
+    const { reader, bench } = startBench()
+    bench.answer = ({ address, count, table }) => {
+      if (table === 'input' || (address <= 30 && address + count > 30)) return refused
+      return registers(...Array.from({ length: count }, (_, index) => (address + index === 70 ? 2315 : 3)))
+    }
+    const found = await runCommand(reader.commands, 'find', { deviceId: 'press-4', shows: 231.5, to: 99 })
+    expect(found).toMatchObject([
+      {
+        value: 231.5,
+        errorPct: 0,
+        dataSheet: 400_071,
+        signal: '{"table":"holding","address":70,"type":"int16","scale":0.1}',
+      },
+    ])
+  })
+
+  it.each([
+    [{ shows: 0 }, '0 fits nearly every register'],
+    [{ shows: 5, from: 9, to: 1 }, 'from 9 to 1 is no range'],
+    [{ shows: 5, to: 60_000 }, 'is no range of 1 to 2000 registers'],
+    [{ shows: 4711 }, 'nothing between 0 and 199 fits 4711'],
+  ])('find refuses %j and says why', async (change, text) => {
+    const { reader, bench } = startBench()
+    bench.answer = ({ count }) => registers(...new Array(count).fill(3))
+    await expect(runCommand(reader.commands, 'find', { deviceId: 'press-4', ...change })).rejects.toThrow(text)
+  })
+
+  it('find says why there is no answer', async () => {
+    const { reader, bench } = startBench()
+    bench.answer = () => timeout
+    await expect(runCommand(reader.commands, 'find', { deviceId: 'press-4', shows: 5 })).rejects.toThrow(
+      'unit 1, holding 0 count 64: no answer within 1000 ms',
+    )
+  })
+
   it.each([
     [{ deviceId: 'press-9' }, 'no device press-9; there are press-4, mill-3'],
     [{ link: 'hall-9', unitId: 1 }, 'no link hall-9; there are hall-1, hall-2'],
@@ -467,6 +514,20 @@ describe('commands', () => {
     bench.canOpen = () => false
     await expect(runCommand(reader.commands, 'scan', { link: 'hall-1', from: 9, to: 1 })).rejects.toThrow('exceeds')
     await expect(runCommand(reader.commands, 'scan', { link: 'hall-1' })).rejects.toThrow('is down: connection refused')
+  })
+
+  it('doctor says of each link and unit what is wrong, and what to do', async () => {
+    const { reader, bench, pass } = startBench()
+    bench.canOpen = (host) => host !== 'plc-2'
+    bench.answer = () => timeout
+    await pass(3000)
+    const found = await runCommand(reader.commands, 'doctor', { all: false })
+    expect(found).toMatchObject([
+      { what: 'unit 1 on hall-1 (press-4)', advice: expect.stringContaining('check unitId') },
+      { what: 'link hall-2', finding: 'is down: connection refused', advice: expect.stringContaining('host and port') },
+      { what: 'unit 3 on hall-2 (mill-3)', finding: 'was not asked yet', advice: 'see its link' },
+    ])
+    expect(await runCommand(reader.commands, 'doctor')).toHaveLength(7)
   })
 
   it('plan shows each request and the signals that it reads', async () => {

@@ -7,6 +7,8 @@ import type { ModuleContext, ModuleDeclaration, ModuleInstance } from '@weir/lib
 import { readerCommands } from './commands.ts'
 import { type ModbusConfig, modbusConfig } from './config.ts'
 import type { Device } from './device.ts'
+import { doctorCommand } from './doctor-command.ts'
+import { findCommand } from './find-command.ts'
 import type { LinkAnswer } from './link.ts'
 import type { LinkConfig } from './link-config.ts'
 import { LinkRunner, type RunnerSink } from './link-runner.ts'
@@ -50,6 +52,8 @@ class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
     const targets = { config: () => this.#config, runners: () => this.#runners }
     this.commands = [
       ...readerCommands(targets),
+      findCommand(targets),
+      doctorCommand({ ...targets, context }),
       writeCommand({ ...targets, readFile: (path) => parts.readFile(path), event: (event) => this.event(event) }),
     ]
     this.apply(config)
