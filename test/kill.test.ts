@@ -14,12 +14,10 @@ describe(`reader, aggregator, detector, forwarder and edge hub, each killed ${ki
 
   beforeAll(async () => {
     const folder = mkdtempSync(join(tmpdir(), 'weir-kill-'))
-    process.stdout.write(
-      `kill test: seed ${seed}; repeat it with: npm run soak -- --kills ${killsEach} --seed ${seed}\n`,
-    )
+    const again = `npm run soak -- --kills ${killsEach} --seed ${seed}`
+    process.stdout.write(`kill test: seed ${seed}, state and logs in ${folder}; repeat it with: ${again}\n`)
     run = await runKills({ stateFolder: folder, seed, killsEach })
     if (problemsOf(run).length === 0) rmSync(folder, { recursive: true, force: true })
-    else process.stdout.write(`kill test: state and logs are kept in ${folder}\n`)
   }, 900_000)
 
   test('there was something to lose: rows, windows and alerts throughout', () => {

@@ -50,8 +50,17 @@ export function planCsv(file: string, table: CsvTable, replaySpeed: number): Csv
 
 export interface CsvPlant extends CsvPlan {
   readonly plant: Plant
-  /** Columns that hold no numbers and are not served. */
-  readonly left: readonly string[]
+  /** What of the file is not played as it stands, in words. */
+  readonly notes: readonly string[]
+}
+
+function notesOn(file: string, { left, outOfOrder }: CsvTable): string[] {
+  return [
+    ...(left.length === 0 ? [] : [`${file}: columns without numbers are left out: ${left.join(', ')}`]),
+    ...(outOfOrder === 0
+      ? []
+      : [`${file}: ${outOfOrder} rows stand behind later ones; rows are played by their times`]),
+  ]
 }
 
 /** Serves a recording as one Modbus device, round and round, `replaySpeed` times as fast as it was made. */
@@ -67,5 +76,5 @@ export async function startCsvPlant(file: string, replaySpeed: number, clock: Cl
     },
     clock,
   )
-  return { ...plan, plant, left: table.left }
+  return { ...plan, plant, notes: notesOn(file, table) }
 }

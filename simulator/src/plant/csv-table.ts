@@ -19,6 +19,8 @@ export interface CsvTable {
   readonly columns: readonly CsvColumn[]
   /** Columns without any number, which cannot be served. */
   readonly left: readonly string[]
+  /** Rows that the file has behind a later one; they are played in the order of their times. */
+  readonly outOfOrder: number
 }
 
 /** Names that a time column goes by; else the first column is taken. */
@@ -65,17 +67,22 @@ function parseValue(text: string): number {
 
 /** Makes a table of the file's rows, the header first. Throws CONFIG_REFUSED saying which row is wrong and how. */
 export function csvTable(file: string, rows: readonly (readonly string[])[]): CsvTable {
-  const [header = [], ...body] = rows
-  if (body.length < 2) throw refuse(file, `${body.length} rows; at least two are needed below the header`)
+  const [header = [], ...unsorted] = rows
+  if (unsorted.length < 2) throw refuse(file, `${unsorted.length} rows; at least two are needed below the header`)
   const named = header.findIndex((name) => timeNames.test(name.trim()))
   const timeColumn = Math.max(0, named)
-  const timesMs = body.map((row) => parseTimeMs(row[timeColumn] ?? ''))
-  timesMs.forEach((timeMs, index) => {
-    const shown = `row ${index + 2}: ${header[timeColumn]} ${JSON.stringify(body[index]?.[timeColumn])}`
-    if (Number.isNaN(timeMs)) throw refuse(file, `${shown} is no time; use ISO 8601 or Unix seconds`)
-    if (timeMs < (timesMs[index - 1] ?? timeMs))
-      throw refuse(file, `${shown} is before the row above; sort the file by time`)
+  const timed = unsorted.map((row, index) => {
+    const timeMs = parseTimeMs(row[timeColumn] ?? '')
+    if (Number.isNaN(timeMs)) {
+      const shown = `row ${index + 2}: ${header[timeColumn]} ${JSON.stringify(row[timeColumn])}`
+      throw refuse(file, `${shown} is no time; use ISO 8601 or Unix seconds`)
+    }
+    return { row, timeMs }
   })
+  const outOfOrder = timed.filter(({ timeMs }, index) => timeMs < (timed[index - 1]?.timeMs ?? timeMs)).length
+  const sorted = timed.toSorted((a, b) => a.timeMs - b.timeMs)
+  const body = sorted.map(({ row }) => row)
+  const timesMs = sorted.map(({ timeMs }) => timeMs)
   const firstMs = timesMs[0] ?? 0
   if (timesMs.at(-1) === firstMs) throw refuse(file, `all rows have the time ${body[0]?.[timeColumn]}`)
   const taken = new Set<string>()
@@ -88,7 +95,7 @@ export function csvTable(file: string, rows: readonly (readonly string[])[]): Cs
     else columns.push({ signal: signalId(name, taken), name, values })
   })
   if (columns.length === 0) throw refuse(file, 'no column holds numbers')
-  return { offsetsMs: Float64Array.from(timesMs, (timeMs) => timeMs - firstMs), columns, left }
+  return { offsetsMs: Float64Array.from(timesMs, (timeMs) => timeMs - firstMs), columns, left, outOfOrder }
 }
 
 /** The separator of a CSV text: the one that its header has most of. */

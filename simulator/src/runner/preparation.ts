@@ -86,12 +86,11 @@ export async function prepare(options: RunOptions, clock: Clock): Promise<Prepar
     return { ...without, deployment: laidOver(settings, [linksOverlay(plant.addresses), ...twins]), plant, subject }
   }
   requireReader(manifest, options.plant)
-  const { plant, readerDesired, left, deviceId } = await startCsvPlant(options.plant, options.replaySpeed, clock)
+  const { plant, readerDesired, notes, deviceId } = await startCsvPlant(options.plant, options.replaySpeed, clock)
   const windows = demoOverlays.filter(
     ({ module }) => module === aggregatorName && desiredOf(manifest, module) !== undefined,
   )
   const configured = withDesired(laidOver(manifest, windows), readerName, readerDesired)
-  const notes = left.length === 0 ? [] : [`${options.plant}: columns without numbers are left out: ${left.join(', ')}`]
   return {
     production: withDesired(manifest, readerName, {
       ...readerDesired,
