@@ -7,6 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          globalSetup: ['scripts/test-folder.ts'],
           include: ['lib/**/*.test.ts', 'modules/**/*.test.ts', 'simulator/**/*.test.ts', 'scripts/**/*.test.ts'],
           testTimeout: 20_000,
         },

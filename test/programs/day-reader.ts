@@ -24,8 +24,7 @@ const dayReader: ModuleDeclaration<ModbusConfig> = {
         const next = messages.next()
         if (next.done === true) return
         sent += 1
-        for (const message of telemetryMessages(next.value.deviceId, {}, next.value.rows, false))
-          context.publish(message)
+        for (const message of telemetryMessages(next.value.deviceId, {}, next.value.rows)) context.publish(message)
       }
       context.clock.setTimer(send, 5)
     }

@@ -60,24 +60,24 @@ describe('a batch', () => {
     expect(values.map(verdictOf)).toEqual([
       'hold',
       'hold',
-      'urgent',
+      'publish',
       'hold',
       'hold',
-      'urgent',
+      'publish',
       'hold',
-      'urgent',
+      'publish',
       'hold',
-      'urgent',
-      'urgent',
+      'publish',
+      'publish',
       'hold',
     ])
   })
 
   it('goes at once when the first value after a start lies beyond a limit', () => {
-    expect(batchOf().add('g', good(90), 0)).toBe('urgent')
+    expect(batchOf().add('g', good(90), 0)).toBe('publish')
   })
 
-  it('is not urgent for a value that was away and is still beyond', () => {
+  it('does not go at once for a value that was away and is still beyond', () => {
     const batch = batchOf()
     batch.add('g', good(90), 0)
     batch.add('g', bad('noAnswer'), 250)

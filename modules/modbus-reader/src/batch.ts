@@ -12,8 +12,8 @@ export interface BatchSettings {
   readonly valuesMax: number
 }
 
-/** What becomes of the batch after a row: it waits, it is full or its time is up, or it must go ahead of all others. */
-export type Verdict = 'hold' | 'publish' | 'urgent'
+/** What becomes of the batch after a row: it waits, or it goes. */
+export type Verdict = 'hold' | 'publish'
 
 /** Part of a poll interval by which a poll may come early without leaving its batch waiting for one more. */
 const pollSlack = 0.1
@@ -26,7 +26,8 @@ type Side = 'above' | 'below' | 'inside'
  * - Rows are held up to `publishIntervalMs`, counted from the first of them; they go at once where waiting for the next
  *   poll would pass that time anyway.
  * - A value that crosses one of its urgent limits, in either direction, sends the batch at once; a value that stays
- *   beyond does not. The first value after a start crosses if it lies beyond. A bad value crosses nothing.
+ *   beyond does not. It passes nothing that waits: receivers rely on the order of a device's rows. The first value after
+ *   a start crosses if it lies beyond. A bad value crosses nothing.
  * - A row with any good value names every bad one beside it. A row without a good value (the device is away) is taken
  *   only where its reasons differ from those of the poll before, per poll group.
  */
@@ -54,7 +55,7 @@ export class DeviceBatch {
     this.#rows.push(row)
     this.#values += Math.max(1, signals.length)
     this.#dueMs ??= nowMs + this.#settings.publishIntervalMs
-    if (this.#crossesAny(row.values)) return 'urgent'
+    if (this.#crossesAny(row.values)) return 'publish'
     const isLast = nowMs + this.#settings.pollIntervalMs * (1 + pollSlack) > this.#dueMs
     return isLast || this.#values >= this.#settings.valuesMax ? 'publish' : 'hold'
   }

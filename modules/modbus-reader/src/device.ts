@@ -44,7 +44,7 @@ export class Device {
   readonly #batch: DeviceBatch
   readonly #report: ExceptionReport
   readonly #clock: Clock
-  readonly #publish: (device: Device, rows: Row[], urgent: boolean) => void
+  readonly #publish: (device: Device, rows: Row[]) => void
   readonly #units: Readonly<Record<string, string>> | undefined
   #unitsDueMs = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
@@ -54,7 +54,7 @@ export class Device {
     config: ModbusConfig,
     device: DeviceConfig,
     clock: Clock,
-    publish: (device: Device, rows: Row[], urgent: boolean) => void,
+    publish: (device: Device, rows: Row[]) => void,
   ) {
     this.id = id
     this.config = device
@@ -77,7 +77,7 @@ export class Device {
     const told = this.#report.filter(row, this.#clock.monotonicMs())
     if (told === undefined) return
     const verdict = this.#batch.add(group, told, this.#clock.monotonicMs())
-    if (verdict !== 'hold') this.flush(verdict === 'urgent')
+    if (verdict === 'publish') this.flush()
     else if (this.#timer === undefined && this.#batch.dueMs !== undefined) {
       this.#timer = this.#clock.setTimer(() => this.flush(), this.#batch.dueMs - this.#clock.monotonicMs())
     }
@@ -93,11 +93,11 @@ export class Device {
   }
 
   /** Sends what is collected now. */
-  flush(urgent = false): void {
+  flush(): void {
     this.#timer?.cancel()
     this.#timer = undefined
     const rows = this.#batch.take()
-    if (rows.length > 0) this.#publish(this, rows, urgent)
+    if (rows.length > 0) this.#publish(this, rows)
   }
 }
 

@@ -16,7 +16,7 @@ import type { OpenTransport, ReadRequest, WriteRequest } from './transport.ts'
 
 /** What a runner tells the module. */
 export interface RunnerSink {
-  publish(device: Device, rows: Row[], urgent: boolean): void
+  publish(device: Device, rows: Row[]): void
   event(event: Omit<ReaderEvent, 'schemaVersion' | 'timestamp'>): void
   /** A poll is over. `overruns`: polls that never began, because the line was too slow. */
   polled(linkId: string, polled: Polled, overruns: number): void
@@ -89,7 +89,7 @@ export class LinkRunner {
   /** Polls what `config` says of this link from now on; devices that did not change go on undisturbed. */
   apply(config: ModbusConfig): void {
     const { linkId, clock, random, settings, sink } = this.#options
-    const publish: RunnerSink['publish'] = (device, rows, urgent) => sink.publish(device, rows, urgent)
+    const publish: RunnerSink['publish'] = (device, rows) => sink.publish(device, rows)
     const before = this.#devices
     this.#devices = new Map()
     for (const [deviceId, device] of Object.entries(config.devices)) {

@@ -85,10 +85,10 @@ class Reader implements ModuleInstance<ModbusConfig>, RunnerSink {
     return Promise.resolve()
   }
 
-  publish(device: Device, rows: Row[], urgent: boolean): void {
+  publish(device: Device, rows: Row[]): void {
     this.#totals.rows += rows.length
     this.#instruments.rows.add(rows.length)
-    for (const message of telemetryMessages(device.id, device.labels(), rows, urgent)) this.#context.publish(message)
+    for (const message of telemetryMessages(device.id, device.labels(), rows)) this.#context.publish(message)
   }
 
   event(event: Omit<ReaderEvent, 'schemaVersion' | 'timestamp'>): void {

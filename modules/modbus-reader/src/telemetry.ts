@@ -7,7 +7,7 @@ export type DeviceLabels = Pick<TelemetryHeader, 'deviceType' | 'location' | 'un
 
 const believableFrom = new Date(believableTimestampMsMin).toISOString()
 
-function messageOf(deviceId: string, { deviceType, location }: DeviceLabels, urgent: boolean) {
+function messageOf(deviceId: string, { deviceType, location }: DeviceLabels) {
   return ({ body, part }: TelemetryBody): Outgoing => ({
     output: 'telemetry',
     messageType: 'telemetry',
@@ -17,7 +17,6 @@ function messageOf(deviceId: string, { deviceType, location }: DeviceLabels, urg
       ...sourceProperties({ deviceId, deviceType, location }),
       ...(part === undefined ? {} : { part: String(part) }),
     },
-    urgent,
   })
 }
 
@@ -25,12 +24,7 @@ function messageOf(deviceId: string, { deviceType, location }: DeviceLabels, urg
  * The messages with these rows of one device, in order: one, unless they pass 256 KiB or the clock was set between them.
  * Rows from before the clock could be believed go apart, marked as such.
  */
-export function telemetryMessages(
-  deviceId: string,
-  labels: DeviceLabels,
-  rows: readonly Row[],
-  urgent: boolean,
-): Outgoing[] {
+export function telemetryMessages(deviceId: string, labels: DeviceLabels, rows: readonly Row[]): Outgoing[] {
   const header = { deviceId, ...labels }
   const { trusted = [], untrusted = [] } = Object.groupBy(rows, ({ timestamp }) =>
     timestamp < believableFrom ? 'untrusted' : 'trusted',
@@ -39,5 +33,5 @@ export function telemetryMessages(
     ...encodeTelemetry({ ...header, clockTrusted: false }, untrusted),
     ...encodeTelemetry(header, trusted),
   ]
-  return bodies.map(messageOf(deviceId, labels, urgent))
+  return bodies.map(messageOf(deviceId, labels))
 }

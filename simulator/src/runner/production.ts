@@ -110,8 +110,8 @@ class SimulatedReader {
     this.#devices = new Map(
       Object.entries(config.devices).map(([id, device]) => [
         id,
-        new Device(id, config, device, this.clock, (of, rows, urgent) => {
-          for (const message of telemetryMessages(of.id, of.labels(), rows, urgent)) publish(message)
+        new Device(id, config, device, this.clock, (of, rows) => {
+          for (const message of telemetryMessages(of.id, of.labels(), rows)) publish(message)
         }),
       ]),
     )
