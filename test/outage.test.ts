@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Telemetry } from '@weir/lib/messages'
-import { type CloudMessage, messageTypeOf } from '@weir/simulator/cloud/cloud-message'
+import { type CloudMessage, messageTypeOf, parseBody } from '@weir/simulator/cloud/cloud-message'
 import { loadDeployment } from '@weir/simulator/manifest/load'
 import { aggregatorName, laidOver, readerName } from '@weir/simulator/runner/demo'
 import { edgeHubName } from '@weir/simulator/runner/module-processes'
@@ -102,6 +102,11 @@ function typesOf(arrived: readonly CloudMessage[]): string[] {
   return arrived.map(messageTypeOf)
 }
 
+function windowRecords(arrived: readonly CloudMessage[]): number {
+  const bodies = arrived.filter((message) => messageTypeOf(message) === 'aggregate').map(parseBody)
+  return bodies.reduce((sum, body) => sum + ('value' in body && Array.isArray(body.value) ? body.value.length : 0), 0)
+}
+
 /** Of each sender, whether its messages came in the order in which they were sent. */
 function isInOrder(arrived: readonly CloudMessage[]): boolean {
   const latest = new Map<string, number>()
@@ -133,11 +138,14 @@ test('messages wait for the cloud for as long as their routes say: windows for s
   withFolder(async (folder) => {
     const minutes = 60
     const almost = await outage(join(folder, 'almost'), { minutes, awayMs: 7 * dayMs - hourMs })
-    expect(typesOf(almost.arrived).filter((type) => type === 'aggregate')).toHaveLength(minutes)
+    expect(windowRecords(almost.arrived)).toBe(minutes * dayDevices.length)
     expect(almost.dropped).toEqual({})
 
     const over = await outage(join(folder, 'over'), { minutes, awayMs: 7 * dayMs + minuteMs })
     expect(typesOf(over.arrived).filter((type) => type === 'aggregate')).toEqual([])
     expect(typesOf(over.arrived).filter((type) => type === 'alert')).toHaveLength(2)
-    expect(over.dropped).toEqual({ ttl_expiry: minutes })
+    // How many windows share a message depends on how fast they come.
+    expect(Object.keys(over.dropped)).toEqual(['ttl_expiry'])
+    expect(over.dropped['ttl_expiry']).toBeGreaterThanOrEqual(minutes)
+    expect(over.dropped['ttl_expiry']).toBeLessThanOrEqual(minutes * dayDevices.length)
   }))
